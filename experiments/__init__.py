@@ -1,0 +1,1 @@
+"""The experiment binaries: flags -> frozen config -> library -> files in --out_dir."""

@@ -1,0 +1,317 @@
+"""Finds what a face-recognition model encodes of a facial region.
+
+Blends one region of every region donor into every face donor, embeds the blends,
+centres the templates by face donor, and finds the directions along which they vary.
+
+    python -m experiments.discover_ssi --images=portraits/ --out_dir=runs/first
+
+With N portraits and no --face_donors or --region_donors that is N x (N - 1) blends a
+region. For one number of blends, many region donors and 8 to 32 face donors give far
+steadier directions: --face_donors=16.
+
+Written to --out_dir: run.json, status.csv (what became of every file),
+directions.safetensors, figures/, report.html, journal/, and, if asked for,
+templates.safetensors. Killed or stopped, it goes on with --resume.
+"""
+
+import dataclasses
+import pathlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors.numpy
+from absl import flags, logging
+
+from facedirs_jax import figures, files, report, runs
+from facedirs_jax.backbones import Backbone, load_backbone
+from facedirs_jax.blending import ColorTransfer
+from facedirs_jax.directions.pca import Mode
+from facedirs_jax.directions.record import DirectionFile, model_of, save_directions
+from facedirs_jax.discovery import Discovery, analyse
+from facedirs_jax.errors import InputError
+from facedirs_jax.evaluation.stability import LEADING
+from facedirs_jax.faces import Faces, FaceStatus, join_faces, status_table
+from facedirs_jax.grid import CHUNK, Grid, make_grid
+from facedirs_jax.journal import Journal, finish_grid
+from facedirs_jax.regions import FEATHER, REGIONS, Region, choose_regions, region_masks
+from facedirs_jax.templates import embed
+
+from . import inputs
+from .launch import launch
+
+_REGION_IMAGES = flags.DEFINE_multi_string(
+    "region_images",
+    [],
+    "Takes region donors from these pictures alone, and face donors from --images.",
+)
+_REGIONS = flags.DEFINE_list(
+    "regions",
+    None,
+    f"Regions to look at; default {','.join(REGIONS)}, or all of --regions_file.",
+)
+_REGIONS_FILE = flags.DEFINE_string(
+    "regions_file",
+    None,
+    "TOML file with regions of your own: a table [name] with landmarks = [..] (0-67).",
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Of every random draw.", lower_bound=0)
+_FACE_DONORS = flags.DEFINE_integer(
+    "face_donors", None, "How many faces to draw as face donors; default all.", 1
+)
+_REGION_DONORS = flags.DEFINE_integer(
+    "region_donors", None, "How many to draw as region donors; default all.", 3
+)
+_COLOR_TRANSFER = flags.DEFINE_enum(
+    "color_transfer",
+    "none",
+    ["none", "lab"],
+    "lab matches the region's colours to the face around it; none is the paper's.",
+)
+_FEATHER = flags.DEFINE_float(
+    "feather", FEATHER, "Softness of a mask's edge, a share of the side.", 0.001, 0.2
+)
+_MODE = flags.DEFINE_enum(
+    "mode",
+    "corrected",
+    ["corrected", "paper"],
+    "Divisor of the covariance: blends - face donors, or the paper's blends - 1.",
+)
+_CHUNK = flags.DEFINE_integer("chunk", CHUNK, "Blends made and embedded at once.", 1)
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "highest",
+    ["highest", "high", "default"],
+    "Of the network's products; less is faster on a GPU (TF32).",
+)
+_SAVE_TEMPLATES = flags.DEFINE_bool(
+    "save_templates",
+    False,
+    "Also writes templates.safetensors. A template can be turned back into a face.",
+)
+_RESUME = flags.DEFINE_bool("resume", False, "Goes on with the run in --out_dir.")
+_STRICT = flags.DEFINE_bool("strict", False, "Stops unless every picture has one face.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What a run is asked to do; see the flags of the same names."""
+
+    source: inputs.Source
+    out_dir: str
+    region_images: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    regions_file: str | None = None
+    seed: int = 0
+    face_donors: int | None = None
+    region_donors: int | None = None
+    color_transfer: ColorTransfer = "none"
+    feather: float = FEATHER
+    mode: Mode = "corrected"
+    chunk: int = CHUNK
+    precision: str = "highest"
+    save_templates: bool = False
+    resume: bool = False
+    strict: bool = False
+
+
+def run(config: Config) -> int:
+    """Does a whole run; gives the exit code, 0 once everything is written.
+
+    Raises:
+        InputError: for what the user can mend.
+    """
+    regions = choose_regions(config.regions, config.regions_file)
+    backbone = load_backbone(config.source.backbone)
+    with (
+        runs.locked(config.out_dir, resume=config.resume) as out,
+        jax.default_matmul_precision(config.precision),
+    ):
+        faces, region_rows = _load(config, backbone)
+        run_json = runs.begin(out, _settings(config, regions, backbone, faces))
+        files.write_text(out / "status.csv", status_table(faces.status))
+        if run_json["state"] == runs.COMPLETE:
+            print(f"{out} is complete already")
+            return 0
+        try:
+            _check_status(faces.status, config.strict)
+            grid = make_grid(
+                len(faces.crops),
+                num_face_donors=config.face_donors,
+                num_region_donors=config.region_donors,
+                region_candidates=region_rows,
+                seed=config.seed,
+            )
+        except InputError as error:
+            runs.write(out, run_json | {"state": runs.FAILED})
+            raise InputError(f"{error}{_first_unusable(faces.status)}") from error
+        _discover(config, regions, backbone, faces, grid, out, run_json)
+    return 0
+
+
+def _load(config: Config, backbone: Backbone) -> tuple[Faces, np.ndarray | None]:
+    """All faces, and which of them are from --region_images."""
+    faces = inputs.load(config.source, backbone)
+    if not config.region_images:
+        return faces, None
+    of_regions = dataclasses.replace(config.source, images=config.region_images)
+    both = join_faces(faces, inputs.load(of_regions, backbone))
+    return both, np.arange(len(faces.crops), len(both.crops))
+
+
+def _settings(
+    config: Config, regions: Mapping[str, Region], backbone: Backbone, faces: Faces
+) -> dict[str, Any]:
+    """All that the results depend on."""
+    asked = dataclasses.asdict(config)
+    for name in ("source", "out_dir", "resume", "strict", "regions_file"):
+        del asked[name]
+    return asked | {
+        **model_of(config.source.backbone, backbone),
+        "faces_sha256": faces.fingerprint,
+        "regions": {name: region.hulls for name, region in regions.items()},
+        "region_images": bool(config.region_images),
+        "jax": runs.versions()["jax"],
+        "platform": jax.devices()[0].platform,
+    }
+
+
+def _check_status(status: Sequence[FaceStatus], strict: bool) -> None:
+    counts = Counter(row.status for row in status)
+    logging.info("pictures: %s", ", ".join(f"{n} {what}" for what, n in counts.items()))
+    unusable = len(status) - counts["ok"] - counts["skipped"]
+    if strict and unusable:
+        raise InputError(f"--strict: {unusable} pictures do not give one face")
+
+
+def _first_unusable(status: Sequence[FaceStatus], most: int = 5) -> str:
+    rows = [row for row in status if row.status not in ("ok", "skipped")]
+    lines = [f"\n  {row.file}: {row.status}: {row.reason}" for row in rows[:most]]
+    more = [f"\n  and {len(rows) - most} more in status.csv"] if rows[most:] else []
+    return "".join(lines + more)
+
+
+def _discover(
+    config: Config,
+    regions: Mapping[str, Region],
+    backbone: Backbone,
+    faces: Faces,
+    grid: Grid,
+    out: pathlib.Path,
+    run_json: dict[str, Any],
+) -> None:
+    """Runs, analyses and draws every region, and writes the results."""
+    for folder in ("journal", "figures"):
+        (out / folder).mkdir(mode=0o700, exist_ok=True)
+    own = embed(backbone.network, backbone.preprocess, faces.crops[grid.face_donors])
+    own = np.asarray(own)
+    side = backbone.preprocess.size
+    masks, journals, found = {}, {}, {}
+    rates = dict(run_json.get("blends_per_second", {}))
+    for name, region in regions.items():
+        masks[name] = np.asarray(
+            region_masks(faces.landmarks, region, side=side, feather=config.feather)
+        )
+        journals[name] = Journal(
+            out / "journal",
+            name,
+            settings=f"{run_json['settings']} {region} {grid.fingerprint}",
+            dim=own.shape[1],
+        )
+        state, rate = finish_grid(
+            *(backbone.network, backbone.preprocess, faces.crops, masks[name]),
+            *(grid, own, journals[name]),
+            chunk=config.chunk,
+            color_transfer=config.color_transfer,
+            with_templates=config.save_templates,
+        )
+        rates[name] = rate or rates.get(name)
+        run_json = run_json | {"blends_per_second": rates}
+        runs.write(out, run_json)
+        found[name] = analyse(
+            state.sums, grid, own, region, mode=config.mode, seed=config.seed
+        )
+        print(_summary(name, found[name], grid, rates[name]), flush=True)
+    counts = {
+        "face_donors": len(grid.face_donors),
+        "region_donors": len(grid.region_donors),
+        "blends": grid.num_blends,
+    }
+    run_json = run_json | {
+        "state": runs.COMPLETE,
+        "grid": counts,
+        "input_sha256": {row.file: row.sha256 for row in faces.status if row.sha256},
+    }
+    if config.save_templates:
+        _write_templates(out / "templates.safetensors", journals)
+    content = DirectionFile(
+        sets={name: discovery.directions for name, discovery in found.items()},
+        model=model_of(config.source.backbone, backbone),
+        data={
+            **counts,
+            "faces_sha256": faces.fingerprint,
+            "grid_sha256": grid.fingerprint,
+            "color_transfer": config.color_transfer,
+            "feather": config.feather,
+            "seed": config.seed,
+        },
+    )
+    save_directions(out / "directions.safetensors", content)
+    drawn = figures.draw_discoveries(
+        found, grid, faces.crops, masks, color_transfer=config.color_transfer
+    )
+    for stem, figure in drawn.items():
+        figures.save_figure(out / "figures" / f"{stem}.png", figure)
+    report.write_page(
+        out / "report.html",
+        run=run_json,
+        status_counts=Counter(row.status for row in faces.status),
+        sets={name: discovery.directions.about for name, discovery in found.items()},
+        figures=[out / "figures" / f"{stem}.png" for stem in drawn],
+    )
+    runs.write(out, run_json)
+    for journal in journals.values():
+        journal.drop_rows()
+    print(f"report: {out / 'report.html'}")
+
+
+def _summary(name: str, found: Discovery, grid: Grid, rate: float | None) -> str:
+    about = found.directions.about
+    speed = f", {rate} a second" if rate else ""
+    lines = [f"{name}: {grid.num_blends} blends{speed}"]
+    if shares := about["variance_shares"]:
+        parts = ", ".join(f"{part} {share:.2f}" for part, share in shares.items())
+        lines.append(f"share of the variance: {parts}")
+    lines.append(
+        f"components: {about['components_for_90_percent']} hold 90 %, "
+        f"{about['components_above_noise']} above noise"
+    )
+    if split := about["split_half_over_region_donors"]:
+        degrees = ", ".join(f"{angle:.0f}" for angle in split["component_degrees"])
+        lines.append(
+            f"degrees between halves of {split['donors_in_half']} region donors: "
+            f"PC1-{LEADING} {degrees}; their span {split['subspace_degrees'][0]:.0f}"
+        )
+    return "\n  ".join(lines)
+
+
+def _write_templates(path: pathlib.Path, journals: Mapping[str, Journal]) -> None:
+    arrays = {}
+    for name, journal in journals.items():
+        arrays[f"{name}/templates"], arrays[f"{name}/pairs"] = journal.templates()
+    with files.replaced(path) as temporary:
+        safetensors.numpy.save_file(arrays, temporary)
+
+
+def _run_flags() -> int:
+    values = flags.FLAGS.flag_values_dict()
+    fields = {f.name: values[f.name] for f in dataclasses.fields(Config)[1:]}
+    for name in ("region_images", "regions"):
+        fields[name] = tuple(fields[name] or ())
+    return run(Config(inputs.source_from_flags(), **fields))
+
+
+if __name__ == "__main__":
+    launch(_run_flags)

@@ -1,0 +1,64 @@
+"""Flags that say which faces and which network an experiment is about."""
+
+import dataclasses
+import os
+import pathlib
+
+from absl import flags
+
+from facedirs_jax.backbones import BACKBONES, Backbone
+from facedirs_jax.faces import Faces, load_faces
+
+_IMAGES = flags.DEFINE_multi_string(
+    "images", None, "Folder of portraits (read recursively) or picture; repeatable."
+)
+_OUT_DIR = flags.DEFINE_string("out_dir", None, "Run directory to make.")
+_BACKBONE = flags.DEFINE_string(
+    "backbone", "dlib_resnet", f"One of: {', '.join(BACKBONES)}."
+)
+_LIMIT = flags.DEFINE_integer("limit", None, "Reads only so many pictures.", 1)
+_PROCESSES = flags.DEFINE_integer(
+    "processes", os.cpu_count() or 1, "Worker processes that find faces.", 1
+)
+_CACHE_DIR = flags.DEFINE_string(
+    "cache_dir",
+    None,
+    "Where landmarks are kept by content hash; default facedirs_jax in the user's "
+    "cache folder.",
+)
+flags.mark_flags_as_required(["images", "out_dir"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Pictures and network; see the flags of the same names."""
+
+    images: tuple[str, ...]
+    backbone: str = "dlib_resnet"
+    limit: int | None = None
+    processes: int = 1
+    cache_dir: str | None = None
+
+
+def source_from_flags() -> Source:
+    """What the flags say, once they are parsed."""
+    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return Source(
+        images=tuple(_IMAGES.value or ()),
+        backbone=_BACKBONE.value,
+        limit=_LIMIT.value,
+        processes=_PROCESSES.value or 1,
+        cache_dir=_CACHE_DIR.value or str(pathlib.Path(home, "facedirs_jax")),
+    )
+
+
+def load(source: Source, backbone: Backbone) -> Faces:
+    """Faces of a source, cropped for a network."""
+    return load_faces(
+        source.images,
+        alignment=backbone.preprocess.alignment,
+        size=backbone.preprocess.size,
+        limit=source.limit,
+        cache_dir=source.cache_dir,
+        processes=source.processes,
+    )

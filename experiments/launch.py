@@ -1,0 +1,39 @@
+"""How every binary starts and ends: logging, exit codes, no traceback for a mistake."""
+
+import logging as standard_logging
+import sys
+from collections.abc import Callable
+
+from absl import app, logging
+
+from facedirs_jax.errors import InputError
+
+
+def launch(run: Callable[[], int]) -> None:
+    """Runs a binary and exits with its code.
+
+    Args:
+        run: does the work once flags are parsed; gives the exit code. An `InputError`
+            out of it is printed as one line and ends the process with code 2; Ctrl-C
+            ends it with 130.
+    """
+
+    def main(argv: list[str]) -> int:
+        logging.use_absl_handler()
+        logging.set_verbosity(logging.INFO)
+        standard_logging.getLogger("jax").setLevel(standard_logging.WARNING)
+        if len(argv) > 1:
+            print(
+                f"error: unexpected argument {argv[1]!r}; see --help", file=sys.stderr
+            )
+            return 2
+        try:
+            return run()
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("stopped; pass --resume to go on", file=sys.stderr)
+            return 130
+
+    app.run(main)

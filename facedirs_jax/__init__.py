@@ -1,0 +1,47 @@
+"""What a face-recognition model encodes, as directions in its template space.
+
+files -> images -> landmarks -> aligned crops -> region masks -> blends -> templates ->
+directions -> report. The names below are jitted where they compute, and are all that a
+notebook needs; the experiment binaries are built from the modules behind them.
+"""
+
+import jax
+
+from facedirs_jax import blending as _blending
+from facedirs_jax.backbones import BACKBONES, Backbone, load_backbone
+from facedirs_jax.directions.record import (
+    DirectionFile,
+    Directions,
+    load_directions,
+    save_directions,
+)
+from facedirs_jax.discovery import Discovery, discover
+from facedirs_jax.errors import InputError
+from facedirs_jax.faces import Faces, load_faces
+from facedirs_jax.regions import REGIONS, Region, load_regions, region_masks
+from facedirs_jax.templates import embed
+
+blend = jax.jit(_blending.blend, static_argnames="color_transfer")
+blend_pairs = jax.jit(_blending.blend_pairs, static_argnames="color_transfer")
+
+__all__ = [
+    "BACKBONES",
+    "REGIONS",
+    "Backbone",
+    "DirectionFile",
+    "Directions",
+    "Discovery",
+    "Faces",
+    "InputError",
+    "Region",
+    "blend",
+    "blend_pairs",
+    "discover",
+    "embed",
+    "load_backbone",
+    "load_directions",
+    "load_faces",
+    "load_regions",
+    "region_masks",
+    "save_directions",
+]

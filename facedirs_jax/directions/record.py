@@ -1,0 +1,169 @@
+"""The direction file: directions of one model, with what is needed to trust them.
+
+A safetensors file. For each set, such as a region, it holds `<name>/directions`
+[K, D], `<name>/eigenvalues` [K] and `<name>/mean` [D], all float32; its metadata has
+one key, `facedirs`, a JSON text with what `DirectionFile` calls `about`.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from facedirs_jax import files
+from facedirs_jax.backbones import Backbone
+from facedirs_jax.errors import InputError
+
+FORMAT = "facedirs directions 1"
+_ARRAYS = ("directions", "eigenvalues", "mean")
+
+
+class Directions(NamedTuple):
+    """Directions of one kind in the template space of one model.
+
+    Attributes:
+        directions: [K, D] float32, unit rows.
+        eigenvalues: [K] float32, variance along each over the data they come from, in
+            squared template units; alpha is counted in their square roots.
+        mean: [D] float32, mean template of those data.
+        about: what they are and how sure: kind, region, mode, explained variance,
+            numbers of components, stability; plain JSON values.
+    """
+
+    directions: np.ndarray
+    eigenvalues: np.ndarray
+    mean: np.ndarray
+    about: dict[str, Any]
+
+    @property
+    def scales(self) -> np.ndarray:
+        """[K] float32, one standard deviation along each direction."""
+        return np.sqrt(self.eigenvalues)
+
+
+class DirectionFile(NamedTuple):
+    """What a direction file holds.
+
+    Attributes:
+        sets: directions by name.
+        model: the model they belong to: `backbone`, `weights_sha256`,
+            `preprocess_sha256`, `licence`, `commercial_use`.
+        data: where they come from: fingerprint and counts.
+    """
+
+    sets: dict[str, Directions]
+    model: dict[str, Any]
+    data: dict[str, Any]
+
+
+def model_of(name: str, backbone: Backbone) -> dict[str, Any]:
+    """What a direction file says of its model; see `DirectionFile.model`.
+
+    Args:
+        name: of the backbone, a key of `backbones.BACKBONES`.
+        backbone: the network of [B, S, S, 3] input, and its preprocessing.
+    """
+    weights = backbone.network.weights
+    return {
+        "backbone": name,
+        "weights_sha256": weights.sha256,
+        "preprocess_sha256": backbone.preprocess.fingerprint,
+        "licence": weights.licence,
+        "commercial_use": weights.commercial_use,
+    }
+
+
+def save_directions(path: str | os.PathLike[str], content: DirectionFile) -> None:
+    """Writes a direction file atomically; the same content gives the same bytes.
+
+    Args:
+        path: file to write or replace.
+        content: [K, D] directions and so on, by name.
+
+    Raises:
+        ValueError: if the arrays of a set do not agree in shape.
+    """
+    arrays = {}
+    for name, found in content.sets.items():
+        count, dim = found.directions.shape
+        if found.eigenvalues.shape != (count,) or found.mean.shape != (dim,):
+            raise ValueError(
+                f"{name}: directions {found.directions.shape}, eigenvalues "
+                f"{found.eigenvalues.shape} and mean {found.mean.shape} do not agree"
+            )
+        for array in _ARRAYS:
+            values = np.asarray(getattr(found, array), np.float32)
+            arrays[f"{name}/{array}"] = np.ascontiguousarray(values)
+    about = {
+        "format": FORMAT,
+        "model": content.model,
+        "data": content.data,
+        "sets": {name: found.about for name, found in content.sets.items()},
+    }
+    # One key: safetensors writes several in no fixed order.
+    metadata = {"facedirs": json.dumps(about, sort_keys=True, allow_nan=False)}
+    with files.replaced(path) as temporary:
+        safetensors.numpy.save_file(arrays, temporary, metadata)
+
+
+def load_directions(
+    path: str | os.PathLike[str], *, model: Mapping[str, Any] | None = None
+) -> DirectionFile:
+    """Reads a direction file, for one model if `model` is given.
+
+    Args:
+        path: the file.
+        model: as `DirectionFile.model`; refuses directions of another network, other
+            weights or another preprocessing.
+
+    Returns:
+        DirectionFile with [K, D] directions and so on, by name.
+
+    Raises:
+        InputError: if it is not a direction file, is damaged, or belongs to another
+            model.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as opened:
+            text = (opened.metadata() or {}).get("facedirs", "{}")
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}
+        about = json.loads(text)
+    except (OSError, safetensors.SafetensorError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not a readable direction file: {error}") from error
+    if about.get("format") != FORMAT:
+        raise InputError(
+            f"{path}: not a direction file of this version ({FORMAT!r}); found "
+            f"{about.get('format')!r}. Make it again with discover_ssi."
+        )
+    expected = {f"{name}/{array}" for name in about["sets"] for array in _ARRAYS}
+    if expected != set(arrays):
+        wrong = ", ".join(sorted(expected ^ set(arrays)))
+        raise InputError(f"{path}: arrays missing or not announced: {wrong}")
+    if model is not None:
+        _check_model(path, about["model"], model)
+    sets = {
+        name: Directions(
+            arrays[f"{name}/directions"],
+            arrays[f"{name}/eigenvalues"],
+            arrays[f"{name}/mean"],
+            what,
+        )
+        for name, what in about["sets"].items()
+    }
+    return DirectionFile(sets, about["model"], about["data"])
+
+
+def _check_model(
+    path: str | os.PathLike[str], found: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> None:
+    for key in ("backbone", "weights_sha256", "preprocess_sha256"):
+        if found[key] != wanted[key]:
+            raise InputError(
+                f"{path} belongs to {found['backbone']} ({key} {found[key]}), not to "
+                f"{wanted['backbone']} ({key} {wanted[key]}); directions of one model "
+                "mean nothing in another. Discover them anew for this model."
+            )

@@ -1,0 +1,1 @@
+"""Numbers that say how far a direction can be trusted."""

@@ -1,0 +1,345 @@
+"""Figures; the only file that imports matplotlib.
+
+Faces are named by their row among the usable faces, never by file name.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import matplotlib.figure
+import numpy as np
+
+from facedirs_jax import files
+from facedirs_jax.blending import ColorTransfer, blend_pairs
+from facedirs_jax.discovery import Discovery
+from facedirs_jax.evaluation.stability import LEADING, Angles, SplitHalf
+from facedirs_jax.grid import Grid
+
+Figure = matplotlib.figure.Figure
+
+# Okabe and Ito's palette, told apart by the colour-blind too.
+_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
+_COLORS = (_BLUE, _ORANGE, _GREEN, _GREY)
+_SCREE_COMPONENTS = 20
+_END_DONORS = 6
+_SHEET_DONORS = 6
+_END_SHARE = 0.1  # of the region donors, averaged at either end
+
+
+def draw_discoveries(
+    discoveries: Mapping[str, Discovery],
+    grid: Grid,
+    crops: np.ndarray,
+    masks: Mapping[str, np.ndarray],
+    *,
+    color_transfer: ColorTransfer = "none",
+) -> dict[str, Figure]:
+    """Draws everything that a run shows.
+
+    Args:
+        discoveries: by region.
+        grid: the donors, rows of crops.
+        crops: [N, S, S, 3] uint8.
+        masks: [N, S, S] float32 in [0, 1], by region.
+        color_transfer: as the run had it.
+
+    Returns:
+        Figures by file stem, in the order of the report; those of one region start with
+        its name and "_".
+    """
+    face = grid.face_donors[0]
+    donors = grid.region_donors[grid.region_donors != face][:_SHEET_DONORS]
+    pairs = np.stack([np.full_like(donors, face), donors], axis=-1)
+    blends = {
+        name: np.asarray(
+            blend_pairs(
+                jnp.asarray(crops),
+                jnp.asarray(mask),
+                jnp.asarray(pairs),
+                color_transfer=color_transfer,
+            )
+        )
+        for name, mask in masks.items()
+    }
+    own_masks = {name: mask[face] for name, mask in masks.items()}
+    figures = {
+        "blends": draw_blends(crops[np.append(face, donors)], own_masks, blends),
+        "stability": draw_stability(discoveries),
+    }
+    shares = draw_variance(discoveries)
+    if shares is not None:
+        figures["variance"] = shares
+    for name, found in discoveries.items():
+        figures[f"{name}_scree"] = draw_scree(name, found)
+        for component in range(found.effects.shape[1]):
+            figures[f"{name}_component_{component + 1}"] = draw_component(
+                name, component, found, grid, crops, masks[name]
+            )
+    return figures
+
+
+def draw_blends(
+    donors: np.ndarray, masks: Mapping[str, np.ndarray], blends: Mapping[str, Any]
+) -> Figure:
+    """Draws blends in the manner of the paper's Figure 1.
+
+    Args:
+        donors: [1 + n, S, S, 3] uint8, the face donor and n region donors.
+        masks: [S, S] float32 in [0, 1] of the face donor, by region.
+        blends: [n, S, S, 3] float32 in [0, 1], by region.
+
+    Returns:
+        Figure with one row for the donors and one for each region.
+    """
+    columns, rows = 1 + len(donors), 1 + len(masks)
+    figure, axes = _sheet(rows, columns, side=1.25)
+    axes[0, 0].text(
+        0.5,
+        0.5,
+        "region donors →\n\nface donor ↓",
+        ha="center",
+        va="center",
+        fontsize=9,
+    )
+    for axis, donor in zip(axes[0, 2:], donors[1:], strict=True):
+        axis.imshow(donor)
+    for row, (name, mask) in zip(axes[1:], masks.items(), strict=True):
+        row[0].imshow(mask, cmap="gray", vmin=0, vmax=1)
+        row[0].set_title(name, fontsize=9)
+        row[1].imshow(donors[0])
+        for axis, blend in zip(row[2:], blends[name], strict=True):
+            axis.imshow(np.clip(blend, 0, 1))
+    return figure
+
+
+def draw_scree(name: str, discovery: Discovery) -> Figure:
+    """Draws the share of variance of each component, and what noise would give.
+
+    Args:
+        name: of the region.
+        discovery: [D] eigenvalues and so on.
+
+    Returns:
+        Figure with one panel.
+    """
+    about = discovery.directions.about
+    total = discovery.eigenvalues.sum()
+    shown = min(_SCREE_COMPONENTS, len(discovery.eigenvalues), len(discovery.null))
+    numbers = np.arange(1, shown + 1)
+    figure, axis = _panel()
+    axis.bar(
+        numbers, discovery.eigenvalues[:shown] / total, color=_BLUE, label="component"
+    )
+    axis.plot(
+        numbers,
+        discovery.null[:shown] / total,
+        "o-",
+        color=_ORANGE,
+        markersize=3,
+        label="noise, 95th percentile (parallel analysis)",
+    )
+    axis.set_xlabel("component")
+    axis.set_ylabel("share of variance")
+    axis.set_title(
+        f"{name}: {about['components_for_90_percent']} components hold 90 %, "
+        f"{about['components_above_noise']} stand above noise",
+        fontsize=10,
+    )
+    axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def draw_component(
+    name: str,
+    component: int,
+    discovery: Discovery,
+    grid: Grid,
+    crops: np.ndarray,
+    masks: np.ndarray,
+) -> Figure:
+    """Draws the region donors at both ends of a component, which show what it means.
+
+    The large pictures are the mean face with the mean region of the outermost tenth of
+    the donors; the small ones are the outermost donors themselves.
+
+    Args:
+        name: of the region.
+        component: 0 for the first.
+        discovery: [K, LEADING] effects and so on.
+        grid: the donors.
+        crops: [N, S, S, 3] uint8.
+        masks: [N, S, S] float32 in [0, 1] of the region.
+
+    Returns:
+        Figure with the low end on the left and the high end on the right.
+    """
+    donors = grid.region_donors[np.argsort(discovery.effects[:, component])]
+    shown = min(_END_DONORS, len(donors) // 2)
+    tenth = max(1, round(_END_SHARE * len(donors)))
+    ends = {"low": donors, "high": donors[::-1]}
+    figure = Figure(figsize=(10, 3.1), layout="constrained")
+    figure.suptitle(_component_title(name, component, discovery), fontsize=10)
+    mean_face = crops[donors].mean(axis=0)
+    mean_mask = masks[donors].mean(axis=0)[:, :, None]
+    halves: Any = figure.subfigures(1, 2, wspace=0.03)
+    for half, (end, order) in zip(halves, ends.items(), strict=True):
+        mean_end = crops[order[:tenth]].mean(axis=0)
+        picture = mean_face + mean_mask * (mean_end - mean_face)
+        mosaic = [["mean", "mean", *range(3)], ["mean", "mean", *range(3, 6)]]
+        axes = half.subplot_mosaic(mosaic)
+        for axis in axes.values():
+            axis.set_axis_off()
+        axes["mean"].imshow(picture.round().astype(np.uint8))
+        axes["mean"].set_title(f"{end} end: mean of {tenth} regions", fontsize=8)
+        for place, row in enumerate(order[:shown]):
+            axes[place].imshow(_outlined(crops[row], masks[row]))
+            axes[place].set_title(f"face {row}", fontsize=7)
+    return figure
+
+
+def _component_title(name: str, component: int, discovery: Discovery) -> str:
+    about = discovery.directions.about
+    parts = [f"{about['explained_variance'][component]:.1%} of the variance"]
+    split = about["split_half_over_region_donors"]
+    if split:
+        degrees = split["component_degrees"][component]
+        parts.append(f"moves {degrees:.0f}° between halves of the region donors")
+    if about["consistency"]:
+        parts.append(f"{about['consistency'][component]:.0%} alike in every face")
+    return f"{name}, component {component + 1}: {'; '.join(parts)}"
+
+
+def _outlined(crop: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The crop, darkened where the mask gives little of it; [S, S, 3] uint8."""
+    return (crop * (0.45 + 0.55 * mask[:, :, None])).round().astype(np.uint8)
+
+
+def draw_stability(discoveries: Mapping[str, Discovery]) -> Figure:
+    """Draws split-half angles of the leading components and of what they span.
+
+    Args:
+        discoveries: by region; [LEADING] angles each.
+
+    Returns:
+        Figure with a panel for region donors and one for face donors.
+    """
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    kinds = ("over_regions", "over_faces")
+    for panel, kind, what in zip(panels, kinds, ("region", "face"), strict=True):
+        splits: dict[str, SplitHalf | None] = {
+            name: getattr(found, kind) for name, found in discoveries.items()
+        }
+        for place, (name, split) in enumerate(splits.items()):
+            if split is None:
+                continue
+            heights = [*split.mean.components, split.mean.subspace[0]]
+            spreads = [*split.spread.components, split.spread.subspace[0]]
+            width = 0.8 / len(splits)
+            panel.bar(
+                np.arange(LEADING + 1) + place * width,
+                heights,
+                width,
+                yerr=spreads,
+                label=name,
+                color=_COLORS[place % len(_COLORS)],
+                error_kw={"lw": 0.8},
+            )
+        panel.set_xticks(
+            np.arange(LEADING + 1) + 0.4 - 0.4 / len(splits),
+            [*_pc_names(), f"span of {LEADING}"],
+        )
+        panel.set_title(f"halving the {what} donors", fontsize=10)
+        panel.set_ylim(0, 90)
+    panels[0].set_ylabel("degrees between the halves")
+    panels[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def draw_variance(discoveries: Mapping[str, Discovery]) -> Figure | None:
+    """Draws where the variance of the templates lies, as one bar a region.
+
+    Args:
+        discoveries: by region.
+
+    Returns:
+        Figure with one panel; None where no grid was large enough.
+    """
+    shares = {
+        name: found.shares._asdict()
+        for name, found in discoveries.items()
+        if found.shares is not None
+    }
+    if not shares:
+        return None
+    figure, axis = _panel(height=0.9 + 0.45 * len(shares))
+    left = np.zeros(len(shares))
+    names = list(shares)
+    for part, color in (("face", _GREY), ("region", _BLUE), ("interaction", _ORANGE)):
+        widths = np.array([shares[name][part] for name in names])
+        label = part if part == "interaction" else f"{part} donor"
+        bars = axis.barh(names, widths, left=left, color=color, label=label)
+        axis.bar_label(bars, fmt="{:.2f}", label_type="center", fontsize=8)
+        left += widths
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1)
+    axis.set_xlabel("share of the variance of all templates")
+    figure.legend(frameon=False, fontsize=8, ncols=3, loc="outside upper center")
+    return figure
+
+
+def _panel(height: float = 3.0) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(6, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _sheet(rows: int, columns: int, side: float) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(side * columns, side * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    return figure, axes
+
+
+def save_figure(path: str | os.PathLike[str], figure: Figure) -> None:
+    """Writes a figure as PNG, atomically."""
+    with files.replaced(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def draw_people(angles: Mapping[tuple[str, int], Angles]) -> Figure:
+    """Draws the angles between directions found on two disjoint sets of people.
+
+    Args:
+        angles: [draws, LEADING] each, by region and number of region donors.
+
+    Returns:
+        Figure with one panel a region; a dot a draw, a bar for the mean.
+    """
+    regions = list(dict.fromkeys(name for name, _ in angles))
+    counts = sorted({count for _, count in angles})
+    figure = Figure(figsize=(3.2 * len(regions), 3), layout="constrained")
+    panels = figure.subplots(1, len(regions), sharey=True, squeeze=False)[0]
+    for panel, name in zip(panels, regions, strict=True):
+        for place, count in enumerate(counts):
+            found = angles[name, count]
+            values = np.column_stack([found.components, found.subspace[:, 0]])
+            at = np.arange(LEADING + 1) + place / (len(counts) + 0.5)
+            color = _COLORS[place % len(_COLORS)]
+            panel.bar(at, values.mean(0), 0.8 / len(counts), color=color, alpha=0.5)
+            panel.plot(at, values.T, ".", color=color, markersize=3)
+            panel.plot([], [], "s", color=color, label=f"{count} region donors")
+        panel.set_xticks(
+            np.arange(LEADING + 1) + 0.3, [*_pc_names(), f"span of {LEADING}"]
+        )
+        panel.set_title(name, fontsize=10)
+        panel.set_ylim(0, 90)
+    panels[0].set_ylabel("degrees between two sets of people")
+    panels[-1].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _pc_names() -> list[str]:
+    return [f"PC{i + 1}" for i in range(LEADING)]

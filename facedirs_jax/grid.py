@@ -1,0 +1,325 @@
+"""The grid: every face donor with every region donor, blended, embedded and summed.
+
+The grid is rectangular, F face donors x K region donors; a donor is never pasted into
+itself. All x all of N faces, N (N - 1) blends, is the paper's (section 3.2). Its F * K
+cells are taken in row order, in chunks of one static shape. A chunk of blends is made,
+embedded and folded into sums on the device and then forgotten; nothing of size F * K
+is ever held.
+
+With t[m, k] the template of region k in face m, and t[m] that of face m itself, all
+sums are of x[m, k] = t[m, k] - t[m]: the shift keeps them small, and the covariance of
+donor-centred templates does not feel it. Sums are kept apart for a few *blocks* of
+donors, so that the same analysis can be made on any half of the blocks.
+"""
+
+import functools
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from facedirs_jax.backbones import Network
+from facedirs_jax.backbones.preprocess import Preprocess
+from facedirs_jax.blending import ColorTransfer, blend_pairs
+from facedirs_jax.errors import InputError
+from facedirs_jax.templates import templates_of
+
+MAX_BLOCKS = 8  # C(8, 4) / 2 = 35 ways to halve the donors
+CHUNK = 64  # blends made and embedded at once
+SEGMENT = 16  # chunks summed in float32 on the device before they join the float64 sums
+
+
+class Grid(NamedTuple):
+    """Which faces give the face, which the region, and the blocks they belong to.
+
+    Attributes:
+        face_donors: [F] int32, rows of the faces, all different.
+        region_donors: [K] int32, rows of the faces, all different.
+        face_blocks: [F] int32, block of each face donor, 0 .. number of blocks - 1.
+        region_blocks: [K] int32, block of each region donor.
+    """
+
+    face_donors: np.ndarray
+    region_donors: np.ndarray
+    face_blocks: np.ndarray
+    region_blocks: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Number of cells, F * K, with those of a donor and itself."""
+        return len(self.face_donors) * len(self.region_donors)
+
+    @property
+    def filled(self) -> np.ndarray:
+        """[F, K] bool: True where face donor and region donor differ."""
+        return self.face_donors[:, None] != self.region_donors[None, :]
+
+    @property
+    def num_blends(self) -> int:
+        """Number of cells whose two donors differ."""
+        shared = np.intersect1d(self.face_donors, self.region_donors)
+        return self.size - len(shared)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex SHA-256 of donors and blocks."""
+        arrays = [np.asarray(array, np.int32) for array in self]
+        text = b"|".join(array.tobytes() for array in arrays)
+        return hashlib.sha256(text).hexdigest()
+
+
+class GridSums(NamedTuple):
+    """Sums over blends of x = t[m, k] - t[m]; two of them merge by addition.
+
+    Attributes:
+        by_face: [Bk, F, D], sum over the region donors of one block.
+        by_region: [K, D], sum over all face donors.
+        face_moments: [Bf, D, D], sum of x x^T over the face donors of one block.
+        region_moments: [Bk, D, D], the same over the region donors of one block.
+    """
+
+    by_face: np.ndarray | jax.Array
+    by_region: np.ndarray | jax.Array
+    face_moments: np.ndarray | jax.Array
+    region_moments: np.ndarray | jax.Array
+
+
+class GridState(NamedTuple):
+    """How far a grid has come.
+
+    Attributes:
+        next_cell: number of cells done, 0 .. F * K.
+        sums: over those cells, numpy float64.
+    """
+
+    next_cell: int
+    sums: GridSums
+
+
+class Segment(NamedTuple):
+    """What a few chunks have added.
+
+    Attributes:
+        state: the grid after them.
+        pairs: [P, 2] int32, the (face donor, region donor) of each blend, rows of the
+            faces.
+        templates: [P, D] float32 of those blends; None unless they were asked for.
+    """
+
+    state: GridState
+    pairs: np.ndarray
+    templates: np.ndarray | None
+
+
+def make_grid(
+    num_faces: int,
+    *,
+    num_face_donors: int | None = None,
+    num_region_donors: int | None = None,
+    region_candidates: np.ndarray | None = None,
+    seed: int = 0,
+) -> Grid:
+    """Draws the donors of a grid, and the blocks they are halved by.
+
+    Args:
+        num_faces: number of faces to draw from.
+        num_face_donors: F; None for all.
+        num_region_donors: K; None for all. The two draws overlap only where there are
+            too few faces to keep them apart.
+        region_candidates: [M] int, rows of the faces that may give regions, where those
+            come from a folder of their own; all other rows then give faces only.
+        seed: of the draws.
+
+    Returns:
+        Grid with [F] and [K] sorted donors.
+
+    Raises:
+        InputError: if more donors are asked for than there are, or the grid would have
+            fewer than 1 face donor or 3 region donors.
+    """
+    rng = np.random.default_rng(seed)
+    everyone = np.arange(num_faces)
+    if region_candidates is None:
+        order = rng.permutation(everyone)
+        faces, regions = order, order[::-1]
+    else:
+        faces = rng.permutation(np.setdiff1d(everyone, region_candidates))
+        regions = rng.permutation(region_candidates)
+    faces = _take(faces, num_face_donors, "face", at_least=1)
+    regions = _take(regions, num_region_donors, "region", at_least=3)
+    return Grid(faces, regions, _blocks(len(faces), rng), _blocks(len(regions), rng))
+
+
+def _take(rows: np.ndarray, count: int | None, what: str, at_least: int) -> np.ndarray:
+    count = len(rows) if count is None else count
+    if count > len(rows):
+        raise InputError(
+            f"{count} {what} donors were asked for and {len(rows)} usable faces are "
+            "there; ask for fewer or add portraits"
+        )
+    if count < at_least:
+        raise InputError(
+            f"a grid needs at least {at_least} {what} donors and has {count}; add "
+            "portraits that show one frontal face each"
+        )
+    return np.sort(rows[:count]).astype(np.int32)
+
+
+def _blocks(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Balanced random blocks, an even number of them wherever there are 2 donors."""
+    blocks = max(1, min(MAX_BLOCKS, count) // 2 * 2)
+    return rng.permutation(np.arange(count) % blocks).astype(np.int32)
+
+
+def empty_sums(grid: Grid, dim: int) -> GridSums:
+    """Sums over no blend yet, float64; shapes as in `GridSums` with D = dim."""
+    faces, regions = len(grid.face_donors), len(grid.region_donors)
+    face_blocks = int(grid.face_blocks.max()) + 1
+    region_blocks = int(grid.region_blocks.max()) + 1
+    return GridSums(
+        by_face=np.zeros((region_blocks, faces, dim)),
+        by_region=np.zeros((regions, dim)),
+        face_moments=np.zeros((face_blocks, dim, dim)),
+        region_moments=np.zeros((region_blocks, dim, dim)),
+    )
+
+
+class _Resident(NamedTuple):
+    """What stays on the device while a grid runs."""
+
+    crops: jax.Array  # [N, S, S, 3] uint8
+    masks: jax.Array  # [N, S, S] float32
+    own: jax.Array  # [F, D] float32, templates of the face donors themselves
+    grid: Grid  # of device arrays
+
+
+@functools.partial(
+    jax.jit, static_argnames=("preprocess", "color_transfer"), donate_argnames="sums"
+)
+def _add_chunk(
+    network: Network,
+    resident: _Resident,
+    sums: GridSums,
+    cells: jax.Array,
+    *,
+    preprocess: Preprocess,
+    color_transfer: ColorTransfer,
+) -> tuple[GridSums, jax.Array]:
+    """Folds the blends of `cells` [B] int32 into float32 sums; cells < 0 are padding.
+
+    Returns the new sums and the templates [B, D] of the chunk.
+    """
+    grid = resident.grid
+    row = jnp.maximum(cells, 0) // len(grid.region_donors)  # of the face donor, [B]
+    column = jnp.maximum(cells, 0) % len(grid.region_donors)  # of the region donor
+    pairs = jnp.stack([grid.face_donors[row], grid.region_donors[column]], axis=-1)
+    blends = blend_pairs(
+        resident.crops, resident.masks, pairs, color_transfer=color_transfer
+    )
+    templates = templates_of(network, preprocess, blends)  # [B, D]
+    weight = (cells >= 0) & (pairs[:, 0] != pairs[:, 1])
+    x = jnp.where(weight[:, None], templates - resident.own[row], 0.0)
+    face = _one_hot(row, len(grid.face_donors))
+    region = _one_hot(column, len(grid.region_donors))
+    face_block = _one_hot(grid.face_blocks[row], len(sums.face_moments))
+    region_block = _one_hot(grid.region_blocks[column], len(sums.region_moments))
+    added = GridSums(
+        by_face=_sum("bg,bf,bd->gfd", region_block, face, x),
+        by_region=_sum("bk,bd->kd", region, x),
+        face_moments=_sum("bg,bi,bj->gij", face_block, x, x),
+        region_moments=_sum("bg,bi,bj->gij", region_block, x, x),
+    )
+    return jax.tree.map(jnp.add, sums, added), templates
+
+
+def _one_hot(index: jax.Array, count: int) -> jax.Array:
+    """Membership [B, count] float32.
+
+    A matrix product with it is a sum by group that, unlike a scatter, adds in the same
+    order on every run on a GPU.
+    """
+    return jax.nn.one_hot(index, count, dtype=jnp.float32)
+
+
+_sum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+
+
+def run_grid(
+    network: Network,
+    preprocess: Preprocess,
+    crops: np.ndarray,
+    masks: np.ndarray | jax.Array,
+    grid: Grid,
+    own: np.ndarray,
+    *,
+    chunk: int = CHUNK,
+    color_transfer: ColorTransfer = "none",
+    start: GridState | None = None,
+    with_templates: bool = False,
+) -> Iterator[Segment]:
+    """Blends, embeds and sums a grid, a segment of `SEGMENT` chunks at a time.
+
+    The cells of a segment depend on the grid and on `chunk` alone, so that a run that
+    goes on from any state it has handed out ends with the same bits.
+
+    Args:
+        network: as given by `load_backbone`.
+        preprocess: as given by `load_backbone` beside the network.
+        crops: [N, S, S, 3] uint8 aligned faces, kept on the device.
+        masks: [N, S, S] float32 in [0, 1], the region of each face.
+        grid: donors, rows of crops.
+        own: [F, D] float32, templates of the face donors themselves.
+        chunk: blends made and embedded at once; the one static shape.
+        color_transfer: see `blending.blend`.
+        start: goes on from there; None for the beginning.
+        with_templates: hands out the templates of every blend.
+
+    Yields:
+        One Segment after another; the state of the last has next_cell = F * K.
+
+    Raises:
+        ValueError: if crops and masks do not agree.
+    """
+    chex.assert_shape(crops, (*masks.shape, 3), exception_type=ValueError)
+    state = start or GridState(0, empty_sums(grid, own.shape[1]))
+    resident = jax.device_put(
+        _Resident(jnp.asarray(crops), jnp.asarray(masks), jnp.asarray(own), grid)
+    )
+    zeros = jax.tree.map(lambda a: np.zeros(a.shape, np.float32), state.sums)
+    while state.next_cell < grid.size:
+        stop = min(state.next_cell + SEGMENT * chunk, grid.size)
+        added, templates = jax.device_put(zeros), []
+        for first in range(state.next_cell, stop, chunk):
+            cells = np.arange(first, first + chunk, dtype=np.int32)
+            added, chunk_templates = _add_chunk(
+                network,
+                resident,
+                added,
+                np.where(cells < grid.size, cells, -1),
+                preprocess=preprocess,
+                color_transfer=color_transfer,
+            )
+            if with_templates:
+                templates.append(chunk_templates)
+        cells = np.arange(state.next_cell, stop)
+        pairs, filled = _pairs_of(grid, cells)
+        sums = jax.tree.map(
+            lambda a, b: a + np.asarray(b, np.float64), state.sums, added
+        )
+        state = GridState(stop, sums)
+        yield Segment(
+            state,
+            pairs[filled],
+            np.concatenate(templates)[: len(cells)][filled] if with_templates else None,
+        )
+
+
+def _pairs_of(grid: Grid, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of donors [C, 2] int32 of cells [C], and which of them differ [C] bool."""
+    row, column = np.divmod(cells, len(grid.region_donors))
+    pairs = np.stack([grid.face_donors[row], grid.region_donors[column]], axis=-1)
+    return pairs, pairs[:, 0] != pairs[:, 1]
