@@ -49,11 +49,13 @@ def blend(
         [S, S, 3] float32 in [0, 1].
 
     Raises:
-        ValueError: if the shapes do not agree or color_transfer is unknown.
+        ValueError: if the shapes do not agree, a dtype is not of floats (uint8 would
+            wrap around), or color_transfer is unknown.
     """
-    chex.assert_rank(face, 3, exception_type=ValueError)
+    chex.assert_shape(face, (None, None, 3), exception_type=ValueError)
     chex.assert_equal_shape([face, donor], exception_type=ValueError)
     chex.assert_shape(mask, face.shape[:2], exception_type=ValueError)
+    chex.assert_type([face, donor, mask], float, exception_type=ValueError)
     if color_transfer not in ("none", "lab"):
         raise ValueError(f"color_transfer must be none or lab, got {color_transfer!r}")
     if color_transfer == "lab":
@@ -84,6 +86,7 @@ def blend_pairs(
         ValueError: if crops are not uint8 or the shapes do not agree.
     """
     chex.assert_shape(crops, (*masks.shape, 3), exception_type=ValueError)
+    chex.assert_shape(pairs, (None, 2), exception_type=ValueError)
     if crops.dtype != jnp.uint8:
         raise ValueError(f"crops must be uint8, got {crops.dtype}")
 
@@ -104,7 +107,7 @@ def match_surroundings(donor: jax.Array, face: jax.Array, mask: jax.Array) -> ja
 
     Mean and spread of L*, a* and b* are matched over the seam, where pixels are weighed
     by mask * (1 - mask) (Reinhard et al. 2001, in CIELAB). Spreads change by a factor
-    of 2 at most.
+    of 2 at most; without a seam, nothing changes.
 
     Args:
         donor: [S, S, 3] float32 in [0, 1].
@@ -115,19 +118,22 @@ def match_surroundings(donor: jax.Array, face: jax.Array, mask: jax.Array) -> ja
         [S, S, 3] float32 in [0, 1], the donor recoloured.
     """
     seam = mask * (1.0 - mask)
-    seam = seam / jnp.maximum(seam.sum(), 1e-6)
+    total = seam.sum()
+    seam = seam / jnp.where(total > 0, total, 1.0)
     donor_lab, face_lab = rgb_to_lab(donor), rgb_to_lab(face)
     donor_mean, donor_spread = _weighed_moments(donor_lab, seam)
     face_mean, face_spread = _weighed_moments(face_lab, seam)
     ratio = face_spread / jnp.maximum(donor_spread, 1e-3)
     ratio = jnp.clip(ratio, 1.0 / _MAX_SPREAD_RATIO, _MAX_SPREAD_RATIO)
-    return lab_to_rgb((donor_lab - donor_mean) * ratio + face_mean)
+    matched = lab_to_rgb((donor_lab - donor_mean) * ratio + face_mean)
+    return jnp.where(total > 0, matched, donor)
 
 
 def _weighed_moments(image: jax.Array, weight: jax.Array) -> tuple[jax.Array, ...]:
     """Weighed mean and standard deviation of each channel, both [1, 1, 3]."""
-    mean = jnp.einsum("hw,hwc->c", weight, image)[None, None]
-    variance = jnp.einsum("hw,hwc->c", weight, (image - mean) ** 2)[None, None]
+    weight = weight[:, :, None]
+    mean = (weight * image).sum(axis=(0, 1), keepdims=True)
+    variance = (weight * (image - mean) ** 2).sum(axis=(0, 1), keepdims=True)
     return mean, jnp.sqrt(variance)
 
 

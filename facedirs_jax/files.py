@@ -35,9 +35,12 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a UTF-8 text file atomically; see `replaced`."""
+    """Writes a UTF-8 text file atomically; see `replaced`.
+
+    Bytes of a file's name that are no text come out as escapes.
+    """
     with replaced(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:

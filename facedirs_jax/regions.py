@@ -24,7 +24,7 @@ from facedirs_jax.errors import InputError
 FEATHER = 0.03  # standard deviation of the feathered edge, as a share of the crop side
 SUPPORT = 4.0  # reach of a mask beyond its hulls, in standard deviations
 _TAIL = 3.0  # where the Gaussian is cut, in standard deviations
-_ANGLES = 720  # an edge of L px is met to within L * sin(pi / 720) / 2, 0.2 px at most
+_ANGLES = 720  # off a corner, a distance is short by 1 - cos(pi / 720) = 1e-5 at most
 
 
 class Region(NamedTuple):
@@ -68,9 +68,13 @@ def region_mask(
         [side, side] float32 in [0, 1]; exactly 0 where d >= SUPPORT * s.
 
     Raises:
-        ValueError: if landmarks are not [68, 2] or feather is not above 0.
+        ValueError: if landmarks are not [68, 2], feather is not above 0, or the region
+            has no landmarks or others than 0-67.
     """
     chex.assert_shape(landmarks, (68, 2), exception_type=ValueError)
+    numbers = {number for hull in region.hulls for number in hull}
+    if not numbers or not numbers.issubset(range(68)):
+        raise ValueError(f"a region needs landmarks from 0 to 67, got {region}")
     if not feather > 0:
         raise ValueError(f"feather must be above 0, got {feather}")
     distance = _distance_to_hulls(landmarks, region, side)  # [side, side]
@@ -89,13 +93,20 @@ def _distance_to_hulls(landmarks: jax.Array, region: Region, side: int) -> jax.A
 
 
 def _distance_to_hull(points: jax.Array, side: int) -> jax.Array:
-    """Signed distance to a convex hull: max over directions u of u.p - max_i u.x_i."""
+    """Signed distance to a convex hull: max over directions u of u.p - max_i u.x_i.
+
+    The directions are those normal to any chord, so that every edge is met exactly, and
+    a full turn of others for the corners.
+    """
     pixels = jnp.arange(side, dtype=jnp.float32)
-    angles = jnp.arange(_ANGLES, dtype=jnp.float32) * (2.0 * np.pi / _ANGLES)
+    x, y = points[:, 0], points[:, 1]
+    normals = jnp.arctan2(x[:, None] - x[None, :], y[None, :] - y[:, None])  # [P, P]
+    turn = jnp.arange(_ANGLES, dtype=jnp.float32) * (2.0 * np.pi / _ANGLES)
+    angles = jnp.concatenate([turn, normals.ravel()])
 
     def beyond(farthest: jax.Array, angle: jax.Array) -> tuple[jax.Array, None]:
         cos, sin = jnp.cos(angle), jnp.sin(angle)
-        edge = jnp.max(points[:, 0] * cos + points[:, 1] * sin)
+        edge = jnp.max(x * cos + y * sin)
         here = (pixels * cos)[None, :] + (pixels * sin)[:, None] - edge
         return jnp.maximum(farthest, here), None
 
@@ -118,11 +129,11 @@ def region_masks(
         [N, side, side] float32 in [0, 1].
 
     Raises:
-        ValueError: if landmarks are not [N, 68, 2] or feather is not above 0.
+        ValueError: if landmarks are not [N, 68, 2], or for what `region_mask` refuses.
     """
     if np.ndim(landmarks) != 3:
         raise ValueError(f"landmarks must be [N, 68, 2], got {np.shape(landmarks)}")
-    return _region_masks(jnp.asarray(landmarks), region, side, feather)
+    return _region_masks(jnp.asarray(landmarks, jnp.float32), region, side, feather)
 
 
 def _region_masks_of(
@@ -149,11 +160,13 @@ def find_region(region: str | Region) -> Region:
     Raises:
         InputError: if the name is unknown.
     """
-    if isinstance(region, Region):
-        return region
-    if region not in REGIONS:
-        raise InputError(f"unknown region {region!r}; known: {', '.join(REGIONS)}")
-    return REGIONS[region]
+    return region if isinstance(region, Region) else _look_up(region, REGIONS)
+
+
+def _look_up(name: str, known: dict[str, Region]) -> Region:
+    if name not in known:
+        raise InputError(f"unknown region {name!r}; known: {', '.join(known)}")
+    return known[name]
 
 
 def choose_regions(
@@ -172,10 +185,7 @@ def choose_regions(
         InputError: if a name is in neither, or the file is not right.
     """
     own = load_regions(path) if path else {}
-    return {
-        name: own[name] if name in own else find_region(name)
-        for name in names or own or REGIONS
-    }
+    return {name: _look_up(name, REGIONS | own) for name in names or own or REGIONS}
 
 
 def load_regions(path: str | os.PathLike[str]) -> dict[str, Region]:
@@ -196,23 +206,27 @@ def load_regions(path: str | os.PathLike[str]) -> dict[str, Region]:
         Regions by name, in the order of the file.
 
     Raises:
-        InputError: if the file cannot be read or a region is not as above.
+        InputError: if the file cannot be read, holds no region, or one that is not as
+            above.
     """
     try:
         tables = tomllib.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: not a readable TOML file: {error}") from error
+    if not tables:
+        raise InputError(f"{path}: holds no region; write a table [name] for each")
     return {name: _parse_region(name, table, path) for name, table in tables.items()}
 
 
 def _parse_region(name: str, table: Any, path: str | os.PathLike[str]) -> Region:
-    hulls = table.get("landmarks") if isinstance(table, dict) else None
+    alone = isinstance(table, dict) and table.keys() == {"landmarks"}
+    hulls = table["landmarks"] if alone else None
     if isinstance(hulls, list) and hulls and not isinstance(hulls[0], list):
         hulls = [hulls]
     if not (name.isidentifier() and hulls and all(_is_hull(hull) for hull in hulls)):
         raise InputError(
-            f"{path}: region [{name}] needs a plain name and `landmarks`, a list of at "
-            "least 3 different whole numbers from 0 to 67, or a list of such lists"
+            f"{path}: region [{name}] needs a plain name and `landmarks` alone, a list "
+            "of at least 3 different whole numbers from 0 to 67, or a list of such lists"
         )
     return Region(name, tuple(tuple(hull) for hull in hulls))
 

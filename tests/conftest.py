@@ -3,7 +3,15 @@
 import pathlib
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from flax import nnx
+
+from facedirs_jax.backbones import Backbone
+from facedirs_jax.backbones.cards import UNTRAINED
+from facedirs_jax.backbones.preprocess import Preprocess
+from facedirs_jax.faces import Faces, FaceStatus
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -28,3 +36,44 @@ def cmu() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"the real portraits are not on this machine: no {folder}")
     return folder
+
+
+SIDE = 24  # px, crops of the toy network
+
+
+class ToyNetwork(nnx.Module):
+    """Random projection of a coarse picture through tanh: quick, and not linear."""
+
+    def __init__(self, dim: int = 12):
+        self.weights = UNTRAINED
+        kernel = np.random.default_rng(0).normal(size=(8 * 8 * 3, dim))
+        self.kernel = nnx.Param(jnp.asarray(kernel, jnp.float32))
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        cells = images.reshape(-1, 8, 3, 8, 3, 3).mean(axis=(2, 4))
+        return jnp.tanh(cells.reshape(len(images), -1) @ self.kernel[...])
+
+
+@pytest.fixture(scope="session")
+def toy() -> Backbone:
+    """A toy network on crops of `SIDE` px, templates of 12 dimensions."""
+    preprocess = Preprocess(
+        alignment="dlib_chip",
+        size=SIDE,
+        mean=(127.5, 127.5, 127.5),
+        scale=127.5,
+        colour_order="RGB",
+        unit_norm=False,
+    )
+    return Backbone(ToyNetwork(), preprocess)
+
+
+@pytest.fixture(scope="session")
+def toy_faces() -> Faces:
+    """Twenty smooth random crops with landmarks spread over them."""
+    rng = np.random.default_rng(1)
+    coarse = rng.uniform(0, 255, (20, 6, 6, 3)).astype(np.uint8)
+    crops = coarse.repeat(SIDE // 6, axis=1).repeat(SIDE // 6, axis=2)
+    landmarks = rng.uniform(6, 18, (20, 68, 2)).astype(np.float32)
+    status = tuple(FaceStatus(f"{i:02d}.png", "ok") for i in range(20))
+    return Faces(crops, landmarks, status, "dlib_chip")

@@ -161,6 +161,7 @@ def test_lossless_pictures_come_out_exactly(read, name):
 def test_accepted_kinds_look_as_they_do_to_opencv(read, name):
     stored = np.frombuffer(SAMPLES[name], np.uint8)
     expected = cv2.imdecode(stored, cv2.IMREAD_COLOR_RGB)
+    assert expected is not None
     # 1 for the rounding of 16 bits and of CMYK, 1 for another build of libjpeg
     np.testing.assert_allclose(read(SAMPLES[name]), expected, rtol=0, atol=2)
 
@@ -300,32 +301,37 @@ def test_a_50_megapixel_phone_passes(read):
     assert read(bomb(8160, 6120)).shape == (6120, 8160, 3)
 
 
-# Pillow says nothing of the first, warns of the second and raises on the third.
-@pytest.mark.parametrize("height", [7000, 10000, 20000])
-def test_a_bomb_is_refused_without_warning_or_memory(tmp_path, height):
-    (tmp_path / "bomb.png").write_bytes(bomb(10000, height))
+def test_bombs_are_refused_without_warning_or_memory(tmp_path):
+    # Pillow says nothing of the first, warns of the second and raises on the third.
+    for height in (7000, 10000, 20000):
+        (tmp_path / f"{height}.png").write_bytes(bomb(10000, height))
     script = """
-import resource, sys
+import resource, sys, warnings
 from facedirs_jax import images
+warnings.simplefilter("error")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-try:
-    images.read_image(sys.argv[1])
-except images.ImageError as error:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / before, error)
+for path in sys.argv[1:]:
+    try:
+        images.read_image(path)
+    except images.ImageError as error:
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / before, error)
 """
-    command = [sys.executable, "-W", "error", "-c", script, tmp_path / "bomb.png"]
+    files = sorted(tmp_path.iterdir())
+    command = [sys.executable, "-c", script, *files]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    growth, reason = done.stdout.split(maxsplit=1)
-    assert float(growth) < 1.5  # decoding takes at least 70 MB, several times over
-    assert "more than the 64 megapixels allowed; shrink it" in reason
-    assert not done.stderr
+    refusals = done.stdout.splitlines()
+    assert len(refusals) == 3 and not done.stderr
+    for refusal in refusals:
+        growth, reason = refusal.split(maxsplit=1)
+        assert float(growth) < 1.5  # decoded, the least of them would take 490 MB
+        assert "more than the 64 megapixels allowed; shrink it" in reason
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_cut_file_is_refused_or_still_whole(read, name):
     content = SAMPLES[name]
     whole = read(content)
-    ends = {*range(40), *range(40, len(content), 61)}
+    ends = {*range(40), *range(40, len(content), 101)}
     for end in sorted(ends | set(range(max(len(content) - 40, 0), len(content)))):
         try:
             found = read(content[:end])
@@ -339,7 +345,7 @@ def test_a_cut_file_is_refused_or_still_whole(read, name):
 def test_an_altered_file_is_refused_or_read(read, name, monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 100 * WIDTH * HEIGHT)
     rng = np.random.default_rng(zlib.crc32(name.encode()))
-    for _ in range(100):
+    for _ in range(60):
         content = bytearray(SAMPLES[name])
         for place in rng.integers(min(len(content), rng.choice([200, 9999])), size=3):
             content[place] = rng.integers(256)

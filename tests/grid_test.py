@@ -1,0 +1,211 @@
+import jax
+import numpy as np
+import pytest
+
+from facedirs_jax import blending, grid, regions, templates
+from facedirs_jax.errors import InputError
+
+NOSE = regions.REGIONS["nose"]
+
+
+def masks_of(faces, side):
+    return np.asarray(regions.region_masks(faces.landmarks, NOSE, side=side))
+
+
+def run(toy, faces, shape, **options):
+    network, preprocess = toy
+    own = np.asarray(
+        templates.embed(network, preprocess, faces.crops[shape.face_donors])
+    )
+    masks = masks_of(faces, preprocess.size)
+    return list(
+        grid.run_grid(network, preprocess, faces.crops, masks, shape, own, **options)
+    )
+
+
+def templates_one_by_one(toy, faces, shape):
+    """[F, K, D] templates, each blend made alone; NaN for a donor itself."""
+    network, preprocess = toy
+    masks = masks_of(faces, preprocess.size)
+    crops = faces.crops.astype(np.float32) / 255
+    found = np.full((len(shape.face_donors), len(shape.region_donors), 12), np.nan)
+    for row, m in enumerate(shape.face_donors):
+        for column, k in enumerate(shape.region_donors):
+            if m != k:
+                blend = crops[m] + masks[m][..., None] * (crops[k] - crops[m])
+                found[row, column] = templates.embed(network, preprocess, blend[None])[
+                    0
+                ]
+    return found
+
+
+@pytest.mark.parametrize(("faces_wanted", "regions_wanted"), [(None, None), (3, 9)])
+def test_the_sums_are_those_of_blends_made_one_by_one(
+    toy, toy_faces, faces_wanted, regions_wanted
+):
+    shape = grid.make_grid(
+        20, num_face_donors=faces_wanted, num_region_donors=regions_wanted
+    )
+    expected = templates_one_by_one(toy, toy_faces, shape)
+    own = np.asarray(
+        templates.embed(toy.network, toy.preprocess, toy_faces.crops[shape.face_donors])
+    )
+    x = np.nan_to_num(expected - own[:, None])
+
+    sums = run(toy, toy_faces, shape, chunk=16)[-1].state.sums
+
+    # 1e-4: float32 templates of size 1, up to 380 of them in a sum.
+    for block in range(shape.region_blocks.max() + 1):
+        member = shape.region_blocks == block
+        np.testing.assert_allclose(
+            sums.by_face[block], x[:, member].sum(axis=1), atol=1e-4
+        )
+        np.testing.assert_allclose(
+            sums.region_moments[block],
+            np.einsum("mki,mkj->ij", x[:, member], x[:, member]),
+            atol=1e-4,
+        )
+    np.testing.assert_allclose(sums.by_region, x.sum(axis=0), atol=1e-4)
+    for block in range(shape.face_blocks.max() + 1):
+        member = shape.face_blocks == block
+        np.testing.assert_allclose(
+            sums.face_moments[block],
+            np.einsum("mki,mkj->ij", x[member], x[member]),
+            atol=1e-4,
+        )
+
+
+def test_templates_and_pairs_come_in_order_without_a_donor_in_itself(toy, toy_faces):
+    shape = grid.make_grid(20, num_face_donors=4)
+    expected = templates_one_by_one(toy, toy_faces, shape)
+    segments = run(toy, toy_faces, shape, chunk=3, with_templates=True)
+    pairs = np.concatenate([segment.pairs for segment in segments])
+    found = np.concatenate([np.asarray(segment.templates) for segment in segments])
+    wanted = [(m, k) for m in shape.face_donors for k in shape.region_donors if m != k]
+    np.testing.assert_array_equal(pairs, wanted)
+    assert len(pairs) == shape.num_blends == 4 * 19
+    # 1e-5: the batch's shape changes the order of a sum of 192 terms.
+    np.testing.assert_allclose(found, expected[shape.filled], atol=1e-5)
+
+
+def test_a_run_that_goes_on_from_any_segment_ends_with_the_same_bits(toy, toy_faces):
+    shape = grid.make_grid(20)
+    whole = run(toy, toy_faces, shape, chunk=4)
+    assert len(whole) > 5
+    for segment in whole[:-1:2]:
+        again = run(toy, toy_faces, shape, chunk=4, start=segment.state)
+        assert again[-1].state.next_cell == shape.size
+        jax.tree.map(
+            np.testing.assert_array_equal, again[-1].state.sums, whole[-1].state.sums
+        )
+
+
+def test_the_chunk_changes_sums_by_rounding_alone(toy, toy_faces):
+    shape = grid.make_grid(20, num_face_donors=5)
+    first, second = (
+        run(toy, toy_faces, shape, chunk=chunk)[-1].state.sums for chunk in (7, 64)
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), first, second
+    )
+
+
+def test_sums_of_two_parts_of_a_grid_merge_by_addition(toy, toy_faces):
+    shape = grid.make_grid(20, num_face_donors=4, num_region_donors=16)
+    half = grid.GridState(32, grid.empty_sums(shape, 12))
+    rest = run(toy, toy_faces, shape, chunk=2, start=half)[-1].state.sums
+    segments = run(toy, toy_faces, shape, chunk=2)
+    first, whole = segments[0].state, segments[-1].state.sums
+    assert first.next_cell == 32
+    merged = jax.tree.map(np.add, first.sums, rest)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-9), merged, whole
+    )
+
+
+def test_colour_transfer_changes_the_templates(toy, toy_faces):
+    shape = grid.make_grid(20, num_face_donors=2, num_region_donors=5)
+    plain, matched = (
+        run(toy, toy_faces, shape, color_transfer=transfer)[-1].state.sums.by_region
+        for transfer in ("none", "lab")
+    )
+    assert np.abs(plain - matched).max() > 1e-2
+
+
+def test_donors_of_either_kind_are_kept_apart_where_there_are_enough():
+    shape = grid.make_grid(20, num_face_donors=8, num_region_donors=12, seed=3)
+    assert not set(shape.face_donors) & set(shape.region_donors)
+    assert shape.num_blends == shape.size == 96
+    assert (np.diff(shape.face_donors) > 0).all()
+
+
+def test_all_by_all_is_the_papers_n_times_n_minus_1():
+    assert grid.make_grid(163).num_blends == 26_406
+
+
+def test_the_seed_decides_who_the_donors_are():
+    first, again, other = (
+        grid.make_grid(50, num_face_donors=5, seed=seed) for seed in (0, 0, 1)
+    )
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+
+
+def test_region_donors_may_come_from_a_folder_of_their_own():
+    own_folder = np.arange(12, 20)
+    shape = grid.make_grid(20, region_candidates=own_folder, num_face_donors=5)
+    np.testing.assert_array_equal(shape.region_donors, own_folder)
+    assert shape.face_donors.max() < 12
+
+
+@pytest.mark.parametrize("count", [3, 8, 9, 163])
+def test_blocks_are_balanced_and_can_be_halved(count):
+    blocks = grid.make_grid(count).region_blocks
+    sizes = np.bincount(blocks)
+    assert len(sizes) % 2 == 0 and len(sizes) <= grid.MAX_BLOCKS
+    assert sizes.max() - sizes.min() <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_face_donors": 21}, "21 face donors were asked for and 20"),
+        ({"num_region_donors": 2}, "at least 3 region donors and has 2"),
+        ({"num_face_donors": 0}, "at least 1 face donors and has 0"),
+        ({"region_candidates": np.arange(2)}, "at least 3 region donors and has 2"),
+    ],
+)
+def test_too_few_or_too_many_donors_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        grid.make_grid(20, **options)
+
+
+def test_masks_must_fit_the_crops(toy, toy_faces):
+    shape = grid.make_grid(20)
+    with pytest.raises(ValueError, match="shape"):
+        next(
+            grid.run_grid(
+                toy.network,
+                toy.preprocess,
+                toy_faces.crops,
+                np.zeros((20, 9, 9)),
+                shape,
+                np.zeros((20, 12)),
+            )
+        )
+
+
+def test_the_blends_of_the_grid_are_those_of_blend_pairs(toy, toy_faces):
+    """Ties the grid to the one blending function, templates aside."""
+    shape = grid.make_grid(20, num_face_donors=2, num_region_donors=4)
+    masks = masks_of(toy_faces, toy.preprocess.size)
+    (segment,) = run(toy, toy_faces, shape, with_templates=True)
+    blends = blending.blend_pairs(
+        jax.numpy.asarray(toy_faces.crops),
+        jax.numpy.asarray(masks),
+        jax.numpy.asarray(segment.pairs),
+    )
+    np.testing.assert_allclose(
+        np.asarray(segment.templates),
+        templates.embed(toy.network, toy.preprocess, blends),
+        atol=1e-5,
+    )
