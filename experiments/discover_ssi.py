@@ -242,6 +242,7 @@ def _discover(
     run_json = run_json | {
         "state": runs.COMPLETE,
         "grid": counts,
+        "peak_memory_mb": runs.peak_memory_mb(),
         "input_sha256": {row.file: row.sha256 for row in faces.status if row.sha256},
     }
     if config.save_templates:

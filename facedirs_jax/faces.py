@@ -7,7 +7,6 @@ order, are the faces.
 import concurrent.futures
 import csv
 import functools
-import hashlib
 import io
 import json
 import multiprocessing
@@ -70,11 +69,8 @@ class Faces(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """Hex SHA-256 of crops and landmarks: the data set as a network sees it."""
-        digest = hashlib.sha256(self.alignment.encode())
-        for array in (self.crops, self.landmarks):
-            digest.update(str((array.shape, array.dtype.str)).encode())
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        arrays = files.sha256_arrays([self.crops, self.landmarks])
+        return files.sha256_text(f"{self.alignment} {arrays}")
 
 
 def join_faces(first: Faces, second: Faces) -> Faces:
@@ -132,16 +128,24 @@ def load_faces(
         Faces with [N, size, size, 3] uint8 crops; N may be 0.
 
     Raises:
-        InputError: if a source is missing, holds no picture or cannot be entered, or
-            the alignment is unknown.
+        InputError: if a source is missing, holds no picture or cannot be entered, the
+            alignment is unknown, the limit below 1, or cache_dir cannot be made.
     """
     if alignment not in ALIGNMENTS:
         known = ", ".join(ALIGNMENTS)
         raise InputError(f"unknown alignment {alignment!r}; known: {known}")
+    if limit is not None and limit < 1:
+        raise InputError(f"limit is {limit}; it must be at least 1, or None for all")
     found = images.find_images(sources)
     pictures = [file.path for file in found if file.is_picture][:limit]
     if cache_dir is not None:
-        pathlib.Path(cache_dir).mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            pathlib.Path(cache_dir).mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise InputError(
+                f"{cache_dir}: cannot be made ({error.strerror}); choose another "
+                "cache_dir"
+            ) from error
     work = functools.partial(
         _load_face,
         detector=DlibLandmarks() if detector is None else detector,
@@ -214,9 +218,8 @@ def _load_face(
     except images.ImageError as error:
         return FaceStatus(str(path), "unreadable", str(error)), None
     height, width = image.shape[:2]
-    digest = hashlib.sha256(f"{image.shape}".encode())
-    digest.update(np.ascontiguousarray(image).data)
-    row = FaceStatus(str(path), "ok", "", digest.hexdigest(), width, height)
+    sha256 = files.sha256_arrays([image])
+    row = FaceStatus(str(path), "ok", "", sha256, width, height)
     if min(width, height) < MIN_SIDE:
         reason = f"{width} x {height} px; a face needs at least {MIN_SIDE} px a side"
         return row._replace(status="too_small", reason=reason), None
@@ -239,13 +242,18 @@ def _find_landmarks(
 ) -> list[np.ndarray]:
     """Landmarks of every face in the picture, from the cache where it holds them."""
     if cache_dir is None:
-        return detector(image)
+        return _detect(image, detector)
     key = files.sha256_text(f"{sha256} {detector.fingerprint}")
     path = pathlib.Path(cache_dir) / f"{key}.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return [np.array(points, np.float32).reshape(68, 2) for points in found]
-    except (FileNotFoundError, ValueError, TypeError):  # absent, or not ours
-        found = detector(image)
+        return list(np.array(found, np.float32).reshape(-1, 68, 2))
+    except (OSError, ValueError, TypeError):  # absent, or not ours
+        found = _detect(image, detector)
     files.write_text(path, json.dumps([points.tolist() for points in found]))
     return found
+
+
+def _detect(image: np.ndarray, detector: LandmarkDetector) -> list[np.ndarray]:
+    """Landmarks in float32, as the cache gives them back."""
+    return [np.asarray(points, np.float32) for points in detector(image)]

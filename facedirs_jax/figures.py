@@ -343,3 +343,22 @@ def draw_people(angles: Mapping[tuple[str, int], Angles]) -> Figure:
 
 def _pc_names() -> list[str]:
     return [f"PC{i + 1}" for i in range(LEADING)]
+
+
+def draw_times(times: Mapping[str, list[float]]) -> Figure:
+    """Draws what each round of a benchmark took.
+
+    Args:
+        times: milliseconds an item, one a round, by what was timed.
+
+    Returns:
+        Figure with one panel.
+    """
+    figure, axis = _panel(height=0.9 + 0.4 * len(times))
+    for place, (what, values) in enumerate(times.items()):
+        color = _COLORS[place % len(_COLORS)]
+        axis.barh(what, float(np.median(values)), color=color, alpha=0.5)
+        axis.plot(values, [what] * len(values), "o", color=color, markersize=4)
+    axis.invert_yaxis()
+    axis.set_xlabel("milliseconds; bar: median, dots: rounds")
+    return figure

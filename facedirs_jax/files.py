@@ -5,7 +5,9 @@ import hashlib
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+import numpy as np
 
 
 @contextlib.contextmanager
@@ -47,6 +49,15 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
     """Hex SHA-256 of a file's bytes."""
     with open(path, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def sha256_arrays(arrays: Iterable[np.ndarray]) -> str:
+    """Hex SHA-256 of arrays of any shape and dtype: of both, and of the values."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(str((array.shape, array.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def sha256_text(text: str) -> str:

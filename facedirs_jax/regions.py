@@ -225,8 +225,9 @@ def _parse_region(name: str, table: Any, path: str | os.PathLike[str]) -> Region
         hulls = [hulls]
     if not (name.isidentifier() and hulls and all(_is_hull(hull) for hull in hulls)):
         raise InputError(
-            f"{path}: region [{name}] needs a plain name and `landmarks` alone, a list "
-            "of at least 3 different whole numbers from 0 to 67, or a list of such lists"
+            f"{path}: region [{name}] needs a plain name and nothing but `landmarks`, "
+            "a list of at least 3 different whole numbers from 0 to 67, or a list of "
+            "such lists"
         )
     return Region(name, tuple(tuple(hull) for hull in hulls))
 

@@ -7,7 +7,9 @@ import json
 import os
 import pathlib
 import platform
+import resource
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -41,6 +43,7 @@ def locked(path: str | os.PathLike[str], *, resume: bool) -> Iterator[pathlib.Pa
     path = pathlib.Path(path)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_other_files(path)  # before a lock is left among them
         lock = open(path / _LOCK, "a", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
@@ -49,34 +52,35 @@ def locked(path: str | os.PathLike[str], *, resume: bool) -> Iterator[pathlib.Pa
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InputError(f"{path}: another run is working in it") from error
-        _check_contents(path, resume)
+        state = read(path)["state"] if (path / _RUN).exists() else FAILED
+        if state != FAILED and not resume:
+            raise InputError(
+                f"{path} holds a run ({state}); pass --resume to go on with it, or "
+                "choose another --out_dir"
+            )
         yield path
 
 
-def _check_contents(path: pathlib.Path, resume: bool) -> None:
-    holds_run = (path / _RUN).exists()
-    state = read(path)["state"] if holds_run else None
-    others = [entry.name for entry in path.iterdir() if entry.name != _LOCK]
-    if holds_run and not resume and state != FAILED:
+def _refuse_other_files(path: pathlib.Path) -> None:
+    names = sorted(entry.name for entry in path.iterdir() if entry.name != _LOCK)
+    if names and _RUN not in names:
         raise InputError(
-            f"{path} holds a run ({state}); pass --resume to go on with it, or choose "
+            f"{path} holds other files ({', '.join(names[:3])}) and no run; choose "
             "another --out_dir"
-        )
-    if others and not holds_run:
-        raise InputError(
-            f"{path} holds other files ({', '.join(sorted(others)[:3])}) and no run; "
-            "choose another --out_dir"
         )
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads a run directory's run.json.
+    """Reads a run directory's run.json; `state` and `settings` are among its keys.
 
     Raises:
         InputError: if it is missing or damaged.
     """
     try:
-        return json.loads((pathlib.Path(path) / _RUN).read_text(encoding="utf-8"))
+        run = json.loads((pathlib.Path(path) / _RUN).read_text(encoding="utf-8"))
+        if not isinstance(run, dict) or not {"state", "settings"} <= run.keys():
+            raise ValueError("it holds no run")
+        return run
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: run.json cannot be read ({error}); choose another --out_dir"
@@ -140,6 +144,12 @@ def versions() -> dict[str, str]:
     return found
 
 
+def peak_memory_mb() -> int:
+    """Most memory that this process has held so far, megabytes of 10^6 bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+
+
 def _circumstances() -> dict[str, Any]:
     device = jax.devices()[0]
     return {
@@ -156,6 +166,7 @@ def _git_commit() -> str | None:
     if not (top / ".git").exists():
         return None
     command = ["git", "-C", str(top), "describe", "--always", "--dirty", "--abbrev=40"]
+    command += ["--exclude=*"]  # the hash, not the name of a tag
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -198,7 +198,7 @@ def _rules(config: DlibResNetConfig) -> list[strict.Rule]:
     return rules
 
 
-def load_dlib_resnet(path: str | os.PathLike[str] | None = None) -> DlibResNet:
+def load_dlib_resnet(*, path: str | os.PathLike[str] | None = None) -> DlibResNet:
     """Loads dlib's network from its .dat file.
 
     Args:

@@ -104,7 +104,7 @@ class DlibHeader(NamedTuple):
 
 
 def read_dlib_network(
-    path: str | os.PathLike[str], layers: Sequence[Layer] = FACE_RESNET
+    path: str | os.PathLike[str], *, layers: Sequence[Layer] = FACE_RESNET
 ) -> tuple[DlibHeader, dict[str, np.ndarray]]:
     """Reads a network file whose layers are known.
 

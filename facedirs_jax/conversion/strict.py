@@ -15,7 +15,7 @@ Layout = Callable[[np.ndarray], np.ndarray]
 
 
 def unchanged(array: np.ndarray) -> np.ndarray:
-    """The array as it is."""
+    """The array as it is, of any shape."""
     return array
 
 
@@ -45,7 +45,7 @@ def fill(
 
     Args:
         module: a module, or its abstract form by `nnx.eval_shape`; it stays as it is.
-        arrays: float32 arrays by their names in the source.
+        arrays: [...] float32 arrays by their names in the source.
         rules: where each array goes; exactly one rule must match it.
         ignored: regular expressions of the arrays that are left out on purpose, such
             as a classifier's; no rule may match those.
