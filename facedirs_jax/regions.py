@@ -221,9 +221,9 @@ def load_regions(path: str | os.PathLike[str]) -> dict[str, Region]:
 def _parse_region(name: str, table: Any, path: str | os.PathLike[str]) -> Region:
     alone = isinstance(table, dict) and table.keys() == {"landmarks"}
     hulls = table["landmarks"] if alone else None
-    if isinstance(hulls, list) and hulls and not isinstance(hulls[0], list):
+    if not (isinstance(hulls, list) and any(isinstance(hull, list) for hull in hulls)):
         hulls = [hulls]
-    if not (name.isidentifier() and hulls and all(_is_hull(hull) for hull in hulls)):
+    if not (name.isidentifier() and all(_is_hull(hull) for hull in hulls)):
         raise InputError(
             f"{path}: region [{name}] needs a plain name and nothing but `landmarks`, "
             "a list of at least 3 different whole numbers from 0 to 67, or a list of "

@@ -246,7 +246,7 @@ def test_the_default_file_must_be_the_published_one(tmp_path, monkeypatch):
     monkeypatch.setattr(dlib_resnet, "FILE", "net.dat")
     with pytest.raises(ValueError, match=r"SHA-256.*reinstall"):
         dlib_resnet.load_dlib_resnet()
-    card = dlib_resnet.load_dlib_resnet(tmp_path / "net.dat").weights
+    card = dlib_resnet.load_dlib_resnet(path=tmp_path / "net.dat").weights
     assert (card.name, card.licence, card.commercial_use) == ("net", "unknown", False)
     assert card.sha256 != dlib_resnet.PUBLISHED.sha256
 
@@ -257,7 +257,7 @@ def test_a_file_with_another_mean_is_refused(tmp_path):
     content[content.index(name) + len(name) + 1] ^= 1  # mantissa of the red mean
     (tmp_path / "net.dat").write_bytes(content)
     with pytest.raises(ValueError, match="expected an input of 150 x 150 px with mean"):
-        dlib_resnet.load_dlib_resnet(tmp_path / "net.dat")
+        dlib_resnet.load_dlib_resnet(path=tmp_path / "net.dat")
 
 
 def test_an_unknown_backbone_is_named_with_the_nearest_known_one():

@@ -146,7 +146,7 @@ def read(tmp_path):
 
     def read_bytes(content, layers=TINY):
         (tmp_path / "net.dat").write_bytes(content)
-        return read_dlib_network(tmp_path / "net.dat", layers)
+        return read_dlib_network(tmp_path / "net.dat", layers=layers)
 
     return read_bytes
 
