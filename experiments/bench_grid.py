@@ -29,6 +29,8 @@ from facedirs_jax.templates import embed, templates_of
 from . import inputs
 from .launch import launch
 
+flags.adopt_module_key_flags(inputs)  # so that --help tells of them
+
 _REGION = flags.DEFINE_enum("region", "nose", list(REGIONS), "Region to blend.")
 _CHUNK = flags.DEFINE_integer("chunk", CHUNK, "Blends made and embedded at once.", 1)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "How often either is timed.", 1)

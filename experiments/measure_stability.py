@@ -34,6 +34,8 @@ from facedirs_jax.templates import embed
 from . import inputs
 from .launch import launch
 
+flags.adopt_module_key_flags(inputs)  # so that --help tells of them
+
 _REGIONS = flags.DEFINE_list(
     "regions",
     None,

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page that asks for nothing outside itself."""
+"""The report: lines for a terminal, and one HTML page that needs nothing else."""
 
 import base64
 import importlib.resources
@@ -10,6 +10,40 @@ from typing import Any
 import jinja2
 
 from facedirs_jax import files
+from facedirs_jax.discovery import Discovery
+from facedirs_jax.evaluation.stability import LEADING
+from facedirs_jax.grid import Grid
+
+
+def summary(name: str, grid: Grid, found: Discovery, rate: float | None) -> str:
+    """Says in a few lines what the grid of a region gave.
+
+    Args:
+        name: of the region.
+        grid: the donors.
+        found: its directions and so on.
+        rate: blends a second; None where a journal held them all.
+
+    Returns:
+        Lines of text.
+    """
+    about = found.directions.about
+    speed = f", {rate} a second" if rate else ""
+    lines = [f"{name}: {grid.num_blends} blends{speed}"]
+    if shares := about["variance_shares"]:
+        parts = ", ".join(f"{part} {share:.2f}" for part, share in shares.items())
+        lines.append(f"share of the variance: {parts}")
+    lines.append(
+        f"components: {about['components_for_90_percent']} hold 90 %, "
+        f"{about['components_above_noise']} above noise"
+    )
+    if split := about["split_half_over_region_donors"]:
+        degrees = ", ".join(f"{angle:.0f}" for angle in split["component_degrees"])
+        lines.append(
+            f"degrees between halves of {split['donors_in_half']} region donors: "
+            f"PC1-{LEADING} {degrees}; their span {split['subspace_degrees'][0]:.0f}"
+        )
+    return "\n  ".join(lines)
 
 
 def write_page(

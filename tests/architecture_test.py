@@ -65,7 +65,8 @@ PACKAGES = {name for name, path in FILES.items() if path.name == "__init__.py"}
 
 def imports(name: str, *, when_loaded: bool = False) -> set[str]:
     """Full names of what a module imports; `when_loaded` leaves out its functions."""
-    found, nodes = set(), [ast.parse(FILES[name].read_text(encoding="utf-8"))]
+    found: set[str] = set()
+    nodes: list[ast.AST] = [ast.parse(FILES[name].read_text(encoding="utf-8"))]
     while nodes:
         node = nodes.pop()
         if not (when_loaded and isinstance(node, ast.FunctionDef)):
