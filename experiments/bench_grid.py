@@ -60,7 +60,7 @@ def run(config: Config) -> int:
     network, preprocess = backbone = load_backbone(config.source.backbone)
     with runs.locked(config.out_dir, resume=False) as out:
         faces = inputs.load(config.source, backbone)
-        grid = make_grid(len(faces.crops))
+        grid = make_grid(len(faces.crops), face_rows=np.unique(faces.distinct))
         masks = region_masks(
             faces.landmarks, find_region(config.region), side=preprocess.size
         )

@@ -22,7 +22,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import safetensors.numpy
 from absl import flags
 
 from facedirs_jax import figures, files, report, runs
@@ -32,9 +31,11 @@ from facedirs_jax.directions.pca import Mode
 from facedirs_jax.directions.record import DirectionFile, model_of, save_directions
 from facedirs_jax.discovery import Discovery, analyse
 from facedirs_jax.errors import InputError
+from facedirs_jax.evaluation.color import variance_lost_to_color
+from facedirs_jax.evaluation.stability import LEADING
 from facedirs_jax.faces import Faces, join_faces, status_table
 from facedirs_jax.grid import CHUNK, Grid, make_grid
-from facedirs_jax.journal import Journal, finish_grid
+from facedirs_jax.journal import Journal, finish_grid, save_templates
 from facedirs_jax.regions import FEATHER, REGIONS, Region, choose_regions, region_masks
 from facedirs_jax.templates import embed
 
@@ -130,7 +131,7 @@ def run(config: Config) -> int:
         runs.locked(config.out_dir, resume=config.resume) as out,
         jax.default_matmul_precision(config.precision),
     ):
-        faces, region_rows = _load(config, backbone)
+        faces, face_rows, region_rows = _load(config, backbone)
         run_json = runs.begin(out, _settings(config, regions, backbone, faces))
         files.write_text(out / "status.csv", status_table(faces.status))
         if run_json["state"] == runs.COMPLETE:
@@ -140,9 +141,10 @@ def run(config: Config) -> int:
             inputs.check(faces.status, strict=config.strict)
             grid = make_grid(
                 len(faces.crops),
+                face_rows=face_rows,
+                region_rows=region_rows,
                 num_face_donors=config.face_donors,
                 num_region_donors=config.region_donors,
-                region_candidates=region_rows,
                 seed=config.seed,
             )
         except InputError as error:
@@ -152,14 +154,20 @@ def run(config: Config) -> int:
     return 0
 
 
-def _load(config: Config, backbone: Backbone) -> tuple[Faces, np.ndarray | None]:
-    """All faces, and which of them are from --region_images."""
+def _load(
+    config: Config, backbone: Backbone
+) -> tuple[Faces, np.ndarray, np.ndarray | None]:
+    """All faces; which may be face donors; which region donors, if that differs.
+
+    A picture that is there twice counts once.
+    """
     faces = inputs.load(config.source, backbone)
     if not config.region_images:
-        return faces, None
+        return faces, np.unique(faces.distinct), None
     of_regions = dataclasses.replace(config.source, images=config.region_images)
     both = join_faces(faces, inputs.load(of_regions, backbone))
-    return both, np.arange(len(faces.crops), len(both.crops))
+    first, second = np.split(both.distinct, [len(faces.crops)])
+    return both, np.unique(first), np.unique(second)
 
 
 def _settings(
@@ -216,24 +224,26 @@ def _discover(
         rates[name] = rate or rates.get(name)
         run_json = run_json | {"blends_per_second": rates}
         runs.write(out, run_json)
+        lost = None
+        if config.color_transfer != "none":
+            lost = variance_lost_to_color(
+                *(network, preprocess, faces.crops, masks[name], grid),
+                count=LEADING,
+                chunk=config.chunk,
+            )
         found[name] = analyse(
-            state.sums, grid, own, region, mode=config.mode, seed=config.seed
+            *(state.sums, grid, own, region),
+            mode=config.mode,
+            seed=config.seed,
+            lost_to_color=lost,
         )
         print(report.summary(name, grid, found[name], rates[name]), flush=True)
     if config.save_templates:
-        _write_templates(out / "templates.safetensors", journals)
+        save_templates(out / "templates.safetensors", journals)
     _write_results(config, backbone, faces, grid, out, run_json, masks, found)
     for journal in journals.values():
         journal.drop_rows()
     print(f"report: {out / 'report.html'}")
-
-
-def _write_templates(path: pathlib.Path, journals: Mapping[str, Journal]) -> None:
-    arrays = {}
-    for name, journal in journals.items():
-        arrays[f"{name}/templates"], arrays[f"{name}/pairs"] = journal.templates()
-    with files.replaced(path) as temporary:
-        safetensors.numpy.save_file(arrays, temporary)
 
 
 def _write_results(

@@ -4,7 +4,7 @@ import base64
 import importlib.resources
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -62,24 +62,31 @@ def write_page(
         status_counts: number of files by status.
         sets: `about` of each region's directions.
         figures: PNG files; those whose name starts with a region's name and "_" stand
-            with that region, the others at the top.
+            with that region (of two such, that of the longer name), the others at the
+            top.
     """
     source = importlib.resources.files("facedirs_jax") / "report.html.jinja"
     template = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined
     ).from_string(source.read_text(encoding="utf-8"))
-    by_region = {
-        name: [f for f in figures if f.name.startswith(f"{name}_")] for name in sets
-    }
-    placed = {figure for group in by_region.values() for figure in group}
+    embedded = {figure.stem: _embedded(figure) for figure in figures}
+    region_of = {stem: _region_of(stem, sets) for stem in embedded}
     page = template.render(
         run=run,
         status_counts=status_counts,
         sets=sets,
-        common=[_embedded(figure) for figure in figures if figure not in placed],
-        by_region={n: [_embedded(f) for f in group] for n, group in by_region.items()},
+        common=[embedded[stem] for stem in embedded if region_of[stem] is None],
+        by_region={
+            name: [embedded[stem] for stem in embedded if region_of[stem] == name]
+            for name in sets
+        },
     )
     files.write_text(path, page)
+
+
+def _region_of(stem: str, regions: Iterable[str]) -> str | None:
+    fitting = [name for name in regions if stem.startswith(f"{name}_")]
+    return max(fitting, key=len, default=None)
 
 
 def _embedded(figure: pathlib.Path) -> dict[str, str]:

@@ -39,6 +39,7 @@ facedirs_jax.journal
 facedirs_jax.evaluation
 facedirs_jax.evaluation.stability
 facedirs_jax.evaluation.variance
+facedirs_jax.evaluation.color
 facedirs_jax.discovery
 facedirs_jax
 facedirs_jax.figures

@@ -330,3 +330,16 @@ def test_dlib_finds_the_face_by_default(tmp_path):
     crop = dlib_chip(photo[20:260, 100:340], points)
     np.testing.assert_array_equal(faces.crops, [crop.image])
     np.testing.assert_array_equal(faces.landmarks, [crop.landmarks])
+
+
+def test_twins_count_as_the_first_of_them():
+    rows = ["a", "b", "", "a", "", "b"]
+    status = [FaceStatus(f"{i}.png", "ok", "", sha) for i, sha in enumerate(rows)]
+    status.insert(1, FaceStatus("bad.png", "no_face", "", "a"))
+    found = Faces(
+        np.zeros((6, 4, 4, 3), np.uint8),
+        np.zeros((6, 68, 2), np.float32),
+        tuple(status),
+        "dlib_chip",
+    )
+    np.testing.assert_array_equal(found.distinct, [0, 1, 2, 0, 4, 1])

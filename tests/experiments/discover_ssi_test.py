@@ -21,11 +21,13 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
+from matplotlib.figure import Figure
 from PIL import Image
 
 from experiments import discover_ssi
 from experiments.discover_ssi import Config
 from experiments.inputs import Source
+from facedirs_jax import figures
 from facedirs_jax.backbones import load_backbone
 from facedirs_jax.directions.record import load_directions, model_of
 from facedirs_jax.errors import InputError
@@ -97,7 +99,7 @@ def quick(portraits, tmp_path, cache, monkeypatch):
     """
     known = functools.cache(load_backbone)
     monkeypatch.setattr(discover_ssi, "load_backbone", known)
-    monkeypatch.setattr(discover_ssi.figures, "draw_discoveries", lambda *_, **__: {})
+    monkeypatch.setattr(figures, "draw_discoveries", lambda *_, **__: {})
 
     def run(images=portraits, limit=None, backbone="dlib_resnet", **settings):
         source = Source((str(images),), backbone, limit, cache_dir=str(cache))
@@ -389,13 +391,25 @@ def test_donors_are_as_many_as_asked_for(quick):
     assert not faces & regions  # ten portraits are enough to keep them apart
 
 
-def test_regions_of_ones_own_come_from_a_file(quick, tmp_path):
+def test_regions_of_ones_own_come_from_a_file(quick, tmp_path, monkeypatch):
     own = tmp_path / "own.toml"
-    own.write_text("[left_eye]\nlandmarks = [36, 37, 38, 39, 40, 41]\n")
+    own.write_text(
+        "[eye]\nlandmarks = [36, 37, 38, 39, 40, 41]\n"
+        "[eye_left]\nlandmarks = [[42, 43, 44], [45, 46, 47]]\n"
+    )
+    drawn = {stem: Figure() for stem in ("blends", "eye_scree", "eye_left_scree")}
+    monkeypatch.setattr(figures, "draw_discoveries", lambda *_, **__: drawn)
     out = quick(regions=(), regions_file=str(own))
     found = load_directions(out / "directions.safetensors")
-    assert list(found.sets) == ["left_eye"]
-    assert found.sets["left_eye"].about["landmarks"] == [[36, 37, 38, 39, 40, 41]]
+    assert {name: s.about["landmarks"] for name, s in found.sets.items()} == {
+        "eye": [[36, 37, 38, 39, 40, 41]],
+        "eye_left": [[42, 43, 44], [45, 46, 47]],
+    }
+    page = (out / "report.html").read_text(encoding="utf-8")
+    places = re.findall(r'<h2>(\w+)</h2>|<img alt="([\w ]+)"', page)
+    assert ["".join(place) for place in places] == [
+        *("blends", "eye", "eye scree", "eye_left", "eye left scree")
+    ]
 
 
 def test_region_donors_come_from_a_folder_of_their_own(quick, portraits, tmp_path):
@@ -512,6 +526,8 @@ def test_too_few_faces_stop_a_run(quick, mixed, tmp_path):
     for path in mixed.rglob("*"):
         if path.name not in (*WRONG, "cmyk.jpg", "rgba.png") and path.is_file():
             path.unlink()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".run.json.x7y8z9").touch()  # of a run killed at its very start
     complaint = "at least 3 region donors and has 2; add portraits(?s:.*)dot.png: too_"
     with pytest.raises(InputError, match=complaint):
         quick(mixed, face_donors=None, region_donors=None)
