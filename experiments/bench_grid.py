@@ -29,6 +29,8 @@ from facedirs_jax.templates import embed, templates_of
 from . import inputs
 from .launch import launch
 
+flags.adopt_module_key_flags(inputs)  # so that --help tells of them
+
 _REGION = flags.DEFINE_enum("region", "nose", list(REGIONS), "Region to blend.")
 _CHUNK = flags.DEFINE_integer("chunk", CHUNK, "Blends made and embedded at once.", 1)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "How often either is timed.", 1)
@@ -58,7 +60,7 @@ def run(config: Config) -> int:
     network, preprocess = backbone = load_backbone(config.source.backbone)
     with runs.locked(config.out_dir, resume=False) as out:
         faces = inputs.load(config.source, backbone)
-        grid = make_grid(len(faces.crops))
+        grid = make_grid(len(faces.crops), face_rows=np.unique(faces.distinct))
         masks = region_masks(
             faces.landmarks, find_region(config.region), side=preprocess.size
         )

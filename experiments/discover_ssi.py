@@ -17,13 +17,12 @@ templates.safetensors. Killed or stopped, it goes on with --resume.
 import dataclasses
 import pathlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
-import safetensors.numpy
-from absl import flags, logging
+from absl import flags
 
 from facedirs_jax import figures, files, report, runs
 from facedirs_jax.backbones import Backbone, load_backbone
@@ -32,15 +31,18 @@ from facedirs_jax.directions.pca import Mode
 from facedirs_jax.directions.record import DirectionFile, model_of, save_directions
 from facedirs_jax.discovery import Discovery, analyse
 from facedirs_jax.errors import InputError
+from facedirs_jax.evaluation.color import variance_lost_to_color
 from facedirs_jax.evaluation.stability import LEADING
-from facedirs_jax.faces import Faces, FaceStatus, join_faces, status_table
+from facedirs_jax.faces import Faces, join_faces, status_table
 from facedirs_jax.grid import CHUNK, Grid, make_grid
-from facedirs_jax.journal import Journal, finish_grid
+from facedirs_jax.journal import Journal, finish_grid, save_templates
 from facedirs_jax.regions import FEATHER, REGIONS, Region, choose_regions, region_masks
 from facedirs_jax.templates import embed
 
 from . import inputs
 from .launch import launch
+
+flags.adopt_module_key_flags(inputs)  # so that --help tells of them
 
 _REGION_IMAGES = flags.DEFINE_multi_string(
     "region_images",
@@ -129,36 +131,43 @@ def run(config: Config) -> int:
         runs.locked(config.out_dir, resume=config.resume) as out,
         jax.default_matmul_precision(config.precision),
     ):
-        faces, region_rows = _load(config, backbone)
+        faces, face_rows, region_rows = _load(config, backbone)
         run_json = runs.begin(out, _settings(config, regions, backbone, faces))
         files.write_text(out / "status.csv", status_table(faces.status))
         if run_json["state"] == runs.COMPLETE:
             print(f"{out} is complete already")
             return 0
         try:
-            _check_status(faces.status, config.strict)
+            inputs.check(faces.status, strict=config.strict)
             grid = make_grid(
                 len(faces.crops),
+                face_rows=face_rows,
+                region_rows=region_rows,
                 num_face_donors=config.face_donors,
                 num_region_donors=config.region_donors,
-                region_candidates=region_rows,
                 seed=config.seed,
             )
         except InputError as error:
             runs.write(out, run_json | {"state": runs.FAILED})
-            raise InputError(f"{error}{_first_unusable(faces.status)}") from error
+            raise InputError(f"{error}{inputs.first_unusable(faces.status)}") from error
         _discover(config, regions, backbone, faces, grid, out, run_json)
     return 0
 
 
-def _load(config: Config, backbone: Backbone) -> tuple[Faces, np.ndarray | None]:
-    """All faces, and which of them are from --region_images."""
+def _load(
+    config: Config, backbone: Backbone
+) -> tuple[Faces, np.ndarray, np.ndarray | None]:
+    """All faces; which may be face donors; which region donors, if that differs.
+
+    A picture that is there twice counts once.
+    """
     faces = inputs.load(config.source, backbone)
     if not config.region_images:
-        return faces, None
+        return faces, np.unique(faces.distinct), None
     of_regions = dataclasses.replace(config.source, images=config.region_images)
     both = join_faces(faces, inputs.load(of_regions, backbone))
-    return both, np.arange(len(faces.crops), len(both.crops))
+    first, second = np.split(both.distinct, [len(faces.crops)])
+    return both, np.unique(first), np.unique(second)
 
 
 def _settings(
@@ -178,21 +187,6 @@ def _settings(
     }
 
 
-def _check_status(status: Sequence[FaceStatus], strict: bool) -> None:
-    counts = Counter(row.status for row in status)
-    logging.info("pictures: %s", ", ".join(f"{n} {what}" for what, n in counts.items()))
-    unusable = len(status) - counts["ok"] - counts["skipped"]
-    if strict and unusable:
-        raise InputError(f"--strict: {unusable} pictures do not give one face")
-
-
-def _first_unusable(status: Sequence[FaceStatus], most: int = 5) -> str:
-    rows = [row for row in status if row.status not in ("ok", "skipped")]
-    lines = [f"\n  {row.file}: {row.status}: {row.reason}" for row in rows[:most]]
-    more = [f"\n  and {len(rows) - most} more in status.csv"] if rows[most:] else []
-    return "".join(lines + more)
-
-
 def _discover(
     config: Config,
     regions: Mapping[str, Region],
@@ -202,18 +196,18 @@ def _discover(
     out: pathlib.Path,
     run_json: dict[str, Any],
 ) -> None:
-    """Runs, analyses and draws every region, and writes the results."""
+    """Runs and analyses every region, and writes the results."""
     for folder in ("journal", "figures"):
         (out / folder).mkdir(mode=0o700, exist_ok=True)
-    own = embed(backbone.network, backbone.preprocess, faces.crops[grid.face_donors])
-    own = np.asarray(own)
-    side = backbone.preprocess.size
+    network, preprocess = backbone
+    own = np.asarray(embed(network, preprocess, faces.crops[grid.face_donors]))
     masks, journals, found = {}, {}, {}
     rates = dict(run_json.get("blends_per_second", {}))
     for name, region in regions.items():
-        masks[name] = np.asarray(
-            region_masks(faces.landmarks, region, side=side, feather=config.feather)
+        found_masks = region_masks(
+            faces.landmarks, region, side=preprocess.size, feather=config.feather
         )
+        masks[name] = np.asarray(found_masks)
         journals[name] = Journal(
             out / "journal",
             name,
@@ -221,8 +215,8 @@ def _discover(
             dim=own.shape[1],
         )
         state, rate = finish_grid(
-            *(backbone.network, backbone.preprocess, faces.crops, masks[name]),
-            *(grid, own, journals[name]),
+            *(network, preprocess, faces.crops, masks[name], grid, own),
+            journals[name],
             chunk=config.chunk,
             color_transfer=config.color_transfer,
             with_templates=config.save_templates,
@@ -230,80 +224,76 @@ def _discover(
         rates[name] = rate or rates.get(name)
         run_json = run_json | {"blends_per_second": rates}
         runs.write(out, run_json)
+        lost = None
+        if config.color_transfer != "none":
+            lost = variance_lost_to_color(
+                *(network, preprocess, faces.crops, masks[name], grid),
+                count=LEADING,
+                chunk=config.chunk,
+            )
         found[name] = analyse(
-            state.sums, grid, own, region, mode=config.mode, seed=config.seed
+            *(state.sums, grid, own, region),
+            mode=config.mode,
+            seed=config.seed,
+            lost_to_color=lost,
         )
-        print(_summary(name, found[name], grid, rates[name]), flush=True)
+        print(report.summary(name, grid, found[name], rates[name]), flush=True)
+    if config.save_templates:
+        save_templates(out / "templates.safetensors", journals)
+    _write_results(config, backbone, faces, grid, out, run_json, masks, found)
+    for journal in journals.values():
+        journal.drop_rows()
+    print(f"report: {out / 'report.html'}")
+
+
+def _write_results(
+    config: Config,
+    backbone: Backbone,
+    faces: Faces,
+    grid: Grid,
+    out: pathlib.Path,
+    run_json: dict[str, Any],
+    masks: Mapping[str, np.ndarray],
+    found: Mapping[str, Discovery],
+) -> None:
+    """Writes directions, figures and report, and marks the run complete."""
+    sets = {name: discovery.directions for name, discovery in found.items()}
     counts = {
         "face_donors": len(grid.face_donors),
         "region_donors": len(grid.region_donors),
         "blends": grid.num_blends,
     }
+    about = {
+        **counts,
+        "faces_sha256": faces.fingerprint,
+        "grid_sha256": grid.fingerprint,
+        "color_transfer": config.color_transfer,
+        "feather": config.feather,
+        "seed": config.seed,
+    }
+    model = model_of(config.source.backbone, backbone)
+    content = DirectionFile(sets, model, about)
+    save_directions(out / "directions.safetensors", content)
+    drawn = figures.draw_discoveries(
+        found, grid, faces.crops, masks, color_transfer=config.color_transfer
+    )
+    paths = {stem: out / "figures" / f"{stem}.png" for stem in drawn}
+    for stem, figure in drawn.items():
+        figures.save_figure(paths[stem], figure)
     run_json = run_json | {
         "state": runs.COMPLETE,
         "grid": counts,
         "peak_memory_mb": runs.peak_memory_mb(),
         "input_sha256": {row.file: row.sha256 for row in faces.status if row.sha256},
     }
-    if config.save_templates:
-        _write_templates(out / "templates.safetensors", journals)
-    content = DirectionFile(
-        sets={name: discovery.directions for name, discovery in found.items()},
-        model=model_of(config.source.backbone, backbone),
-        data={
-            **counts,
-            "faces_sha256": faces.fingerprint,
-            "grid_sha256": grid.fingerprint,
-            "color_transfer": config.color_transfer,
-            "feather": config.feather,
-            "seed": config.seed,
-        },
-    )
-    save_directions(out / "directions.safetensors", content)
-    drawn = figures.draw_discoveries(
-        found, grid, faces.crops, masks, color_transfer=config.color_transfer
-    )
-    for stem, figure in drawn.items():
-        figures.save_figure(out / "figures" / f"{stem}.png", figure)
     report.write_page(
         out / "report.html",
         run=run_json,
         status_counts=Counter(row.status for row in faces.status),
-        sets={name: discovery.directions.about for name, discovery in found.items()},
-        figures=[out / "figures" / f"{stem}.png" for stem in drawn],
+        sets={name: directions.about for name, directions in sets.items()},
+        figures=list(paths.values()),
     )
     runs.write(out, run_json)
-    for journal in journals.values():
-        journal.drop_rows()
-    print(f"report: {out / 'report.html'}")
-
-
-def _summary(name: str, found: Discovery, grid: Grid, rate: float | None) -> str:
-    about = found.directions.about
-    speed = f", {rate} a second" if rate else ""
-    lines = [f"{name}: {grid.num_blends} blends{speed}"]
-    if shares := about["variance_shares"]:
-        parts = ", ".join(f"{part} {share:.2f}" for part, share in shares.items())
-        lines.append(f"share of the variance: {parts}")
-    lines.append(
-        f"components: {about['components_for_90_percent']} hold 90 %, "
-        f"{about['components_above_noise']} above noise"
-    )
-    if split := about["split_half_over_region_donors"]:
-        degrees = ", ".join(f"{angle:.0f}" for angle in split["component_degrees"])
-        lines.append(
-            f"degrees between halves of {split['donors_in_half']} region donors: "
-            f"PC1-{LEADING} {degrees}; their span {split['subspace_degrees'][0]:.0f}"
-        )
-    return "\n  ".join(lines)
-
-
-def _write_templates(path: pathlib.Path, journals: Mapping[str, Journal]) -> None:
-    arrays = {}
-    for name, journal in journals.items():
-        arrays[f"{name}/templates"], arrays[f"{name}/pairs"] = journal.templates()
-    with files.replaced(path) as temporary:
-        safetensors.numpy.save_file(arrays, temporary)
 
 
 def _run_flags() -> int:

@@ -3,11 +3,14 @@
 import dataclasses
 import os
 import pathlib
+from collections import Counter
+from collections.abc import Sequence
 
-from absl import flags
+from absl import flags, logging
 
 from facedirs_jax.backbones import BACKBONES, Backbone
-from facedirs_jax.faces import Faces, load_faces
+from facedirs_jax.errors import InputError
+from facedirs_jax.faces import Faces, FaceStatus, load_faces
 
 _IMAGES = flags.DEFINE_multi_string(
     "images", None, "Folder of portraits (read recursively) or picture; repeatable."
@@ -62,3 +65,26 @@ def load(source: Source, backbone: Backbone) -> Faces:
         cache_dir=source.cache_dir,
         processes=source.processes,
     )
+
+
+def check(status: Sequence[FaceStatus], *, strict: bool) -> None:
+    """Logs what became of the pictures; if `strict`, refuses those that gave no face.
+
+    Raises:
+        InputError: if there are such pictures and `strict` is set.
+    """
+    counts = Counter(row.status for row in status)
+    logging.info("pictures: %s", ", ".join(f"{n} {what}" for what, n in counts.items()))
+    unusable = len(status) - counts["ok"] - counts["skipped"]
+    if strict and unusable:
+        raise InputError(
+            f"{unusable} pictures do not show one face; take them out, or drop --strict"
+        )
+
+
+def first_unusable(status: Sequence[FaceStatus], *, most: int = 5) -> str:
+    """Says what is wrong with the first few pictures, a line each."""
+    rows = [row for row in status if row.status not in ("ok", "skipped")]
+    lines = [f"\n  {row.file}: {row.status}: {row.reason}" for row in rows[:most]]
+    more = [f"\n  and {len(rows) - most} more in status.csv"] if rows[most:] else []
+    return "".join(lines + more)

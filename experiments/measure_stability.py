@@ -34,6 +34,8 @@ from facedirs_jax.templates import embed
 from . import inputs
 from .launch import launch
 
+flags.adopt_module_key_flags(inputs)  # so that --help tells of them
+
 _REGIONS = flags.DEFINE_list(
     "regions",
     None,
@@ -77,9 +79,10 @@ def run(config: Config) -> int:
     with runs.locked(config.out_dir, resume=config.resume) as out:
         faces = inputs.load(config.source, backbone)
         needed = 2 * (max(config.region_donors) + config.face_donors)
-        if len(faces.crops) < needed:
+        people = np.unique(faces.distinct)
+        if len(people) < needed:
             raise InputError(
-                f"two such sets need {needed} people and {len(faces.crops)} usable "
+                f"two such sets need {needed} people and {len(people)} usable "
                 "faces are there; ask for fewer donors or add portraits"
             )
         settings = {
@@ -95,8 +98,9 @@ def run(config: Config) -> int:
         files.write_text(out / "status.csv", status_table(faces.status))
         grid = make_grid(
             len(faces.crops),
+            face_rows=people,
             num_face_donors=2 * config.face_donors,
-            num_region_donors=len(faces.crops) - 2 * config.face_donors,
+            num_region_donors=len(people) - 2 * config.face_donors,
             seed=config.seed,
         )
         (out / "journal").mkdir(mode=0o700, exist_ok=True)

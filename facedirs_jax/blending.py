@@ -4,6 +4,7 @@ Everything is written for one pair of aligned faces, [S, S, 3] float32 RGB in [0
 (sRGB), and vmapped over pairs by `blend_pairs`.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import chex
@@ -66,7 +67,7 @@ def blend(
 def blend_pairs(
     crops: jax.Array,
     masks: jax.Array,
-    pairs: jax.Array,
+    pairs: jax.Array | Sequence[Sequence[int]],
     *,
     color_transfer: ColorTransfer = "none",
 ) -> jax.Array:
@@ -85,6 +86,7 @@ def blend_pairs(
     Raises:
         ValueError: if crops are not uint8 or the shapes do not agree.
     """
+    pairs = jnp.asarray(pairs)
     chex.assert_shape(crops, (*masks.shape, 3), exception_type=ValueError)
     chex.assert_shape(pairs, (None, 2), exception_type=ValueError)
     if crops.dtype != jnp.uint8:

@@ -87,6 +87,7 @@ def discover(
     masks = region_masks(faces.landmarks, region, side=preprocess.size, feather=feather)
     grid = make_grid(
         len(faces.crops),
+        face_rows=np.unique(faces.distinct),
         num_face_donors=num_face_donors,
         num_region_donors=num_region_donors,
         seed=seed,
@@ -129,6 +130,7 @@ def analyse(
     *,
     mode: pca.Mode = "corrected",
     seed: int = 0,
+    lost_to_color: np.ndarray | None = None,
 ) -> Discovery:
     """Turns the sums of a whole grid into directions, with their certificate.
 
@@ -139,6 +141,8 @@ def analyse(
         region: the region that was blended.
         mode: divisor of the covariance; see `pca.Scatter.covariance`.
         seed: of the noise of the parallel analysis.
+        lost_to_color: [LEADING], from `color.variance_lost_to_color`; None where
+            colours were not matched.
 
     Returns:
         Discovery with [K', D] directions.
@@ -186,6 +190,9 @@ def analyse(
         "components_for_90_percent": by_share,
         "components_above_noise": by_parallel,
         "total_variance": float(eigenvalues.sum()),
+        "variance_lost_to_color": None
+        if lost_to_color is None
+        else _rounded(lost_to_color),
         **_summary(discovery),
     }
     named = discovery.directions._replace(about=about)

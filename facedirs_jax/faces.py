@@ -67,6 +67,19 @@ class Faces(NamedTuple):
     alignment: str
 
     @property
+    def distinct(self) -> np.ndarray:
+        """[N] int, for each face the row of the first face of the same picture."""
+        usable = [row for row in self.status if row.status == "ok"]
+        first: dict[str, int] = {}
+        return np.array(
+            [
+                first.setdefault(face.sha256 or str(i), i)
+                for i, face in enumerate(usable)
+            ],
+            int,
+        )
+
+    @property
     def fingerprint(self) -> str:
         """Hex SHA-256 of crops and landmarks: the data set as a network sees it."""
         arrays = files.sha256_arrays([self.crops, self.landmarks])

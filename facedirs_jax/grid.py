@@ -120,7 +120,8 @@ def make_grid(
     *,
     num_face_donors: int | None = None,
     num_region_donors: int | None = None,
-    region_candidates: np.ndarray | None = None,
+    face_rows: np.ndarray | None = None,
+    region_rows: np.ndarray | None = None,
     seed: int = 0,
 ) -> Grid:
     """Draws the donors of a grid, and the blocks they are halved by.
@@ -130,8 +131,9 @@ def make_grid(
         num_face_donors: F; None for all.
         num_region_donors: K; None for all. The two draws overlap only where there are
             too few faces to keep them apart.
-        region_candidates: [M] int, rows of the faces that may give regions, where those
-            come from a folder of their own; all other rows then give faces only.
+        face_rows: [A] int, rows of the faces that may be donors; None for all.
+        region_rows: [B] int, rows that may be region donors, where those come from a
+            folder of their own; face_rows are then for face donors alone.
         seed: of the draws.
 
     Returns:
@@ -142,13 +144,8 @@ def make_grid(
             fewer than 1 face donor or 3 region donors.
     """
     rng = np.random.default_rng(seed)
-    everyone = np.arange(num_faces)
-    if region_candidates is None:
-        order = rng.permutation(everyone)
-        faces, regions = order, order[::-1]
-    else:
-        faces = rng.permutation(np.setdiff1d(everyone, region_candidates))
-        regions = rng.permutation(region_candidates)
+    faces = rng.permutation(np.arange(num_faces) if face_rows is None else face_rows)
+    regions = faces[::-1] if region_rows is None else rng.permutation(region_rows)
     faces = _take(faces, num_face_donors, "face", at_least=1)
     regions = _take(regions, num_region_donors, "region", at_least=3)
     return Grid(faces, regions, _blocks(len(faces), rng), _blocks(len(regions), rng))

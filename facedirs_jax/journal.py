@@ -5,11 +5,11 @@ atomically. Where templates are kept, they are appended to a plain float32 file 
 it, which may be longer than the journal says after a kill and is then cut back.
 """
 
-import hashlib
 import json
 import os
 import pathlib
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import safetensors
@@ -64,7 +64,7 @@ class Journal:
                 sums = GridSums(*(opened.get_tensor(n) for n in GridSums._fields))
         except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
             raise InputError(f"{self._path}: damaged ({error}); {remedy}") from error
-        if about["sha256"] != _sha256(sums):
+        if about["sha256"] != files.sha256_arrays(map(np.asarray, sums)):
             raise InputError(f"{self._path}: damaged (its sums changed); {remedy}")
         if about["settings"] != self._settings:
             raise InputError(f"{self._path}: made with other settings; {remedy}")
@@ -93,7 +93,7 @@ class Journal:
             "next_cell": state.next_cell,
             "rows": self._rows,
             "settings": self._settings,
-            "sha256": _sha256(state.sums),
+            "sha256": files.sha256_arrays(map(np.asarray, state.sums)),
         }
         with files.replaced(self._path) as temporary:
             safetensors.numpy.save_file(
@@ -124,6 +124,23 @@ class Journal:
             )
         if found > size:
             os.truncate(path, size)
+
+
+def save_templates(
+    path: str | os.PathLike[str], journals: Mapping[str, Journal]
+) -> None:
+    """Writes all templates that some grids have kept, in one file, atomically.
+
+    Args:
+        path: safetensors file to write: for each name `<name>/templates` [P, D]
+            float32 and `<name>/pairs` [P, 2] int32.
+        journals: of finished grids, by name.
+    """
+    arrays = {}
+    for name, journal in journals.items():
+        arrays[f"{name}/templates"], arrays[f"{name}/pairs"] = journal.templates()
+    with files.replaced(path) as temporary:
+        safetensors.numpy.save_file(arrays, temporary)
 
 
 def finish_grid(
@@ -188,11 +205,3 @@ def finish_grid(
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _sha256(sums: GridSums) -> str:
-    digest = hashlib.sha256()
-    for array in sums:
-        digest.update(str((array.shape, array.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

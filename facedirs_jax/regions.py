@@ -220,7 +220,7 @@ def load_regions(path: str | os.PathLike[str]) -> dict[str, Region]:
 
 def _parse_region(name: str, table: Any, path: str | os.PathLike[str]) -> Region:
     alone = isinstance(table, dict) and table.keys() == {"landmarks"}
-    hulls = table["landmarks"] if alone else None
+    hulls: Any = table["landmarks"] if alone else None
     if not (isinstance(hulls, list) and any(isinstance(hull, list) for hull in hulls)):
         hulls = [hulls]
     if not (name.isidentifier() and all(_is_hull(hull) for hull in hulls)):

@@ -62,7 +62,9 @@ def locked(path: str | os.PathLike[str], *, resume: bool) -> Iterator[pathlib.Pa
 
 
 def _refuse_other_files(path: pathlib.Path) -> None:
-    names = sorted(entry.name for entry in path.iterdir() if entry.name != _LOCK)
+    ours = (_LOCK, f".{_RUN}.")  # the second: of a run killed as it wrote its first
+    names = [entry.name for entry in path.iterdir() if not entry.name.startswith(ours)]
+    names.sort()
     if names and _RUN not in names:
         raise InputError(
             f"{path} holds other files ({', '.join(names[:3])}) and no run; choose "

@@ -39,6 +39,7 @@ facedirs_jax.journal
 facedirs_jax.evaluation
 facedirs_jax.evaluation.stability
 facedirs_jax.evaluation.variance
+facedirs_jax.evaluation.color
 facedirs_jax.discovery
 facedirs_jax
 facedirs_jax.figures
@@ -65,7 +66,8 @@ PACKAGES = {name for name, path in FILES.items() if path.name == "__init__.py"}
 
 def imports(name: str, *, when_loaded: bool = False) -> set[str]:
     """Full names of what a module imports; `when_loaded` leaves out its functions."""
-    found, nodes = set(), [ast.parse(FILES[name].read_text(encoding="utf-8"))]
+    found: set[str] = set()
+    nodes: list[ast.AST] = [ast.parse(FILES[name].read_text(encoding="utf-8"))]
     while nodes:
         node = nodes.pop()
         if not (when_loaded and isinstance(node, ast.FunctionDef)):

@@ -1,12 +1,15 @@
 """Strict settings for every test: no silent promotion, two CPU devices."""
 
+import os
 import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from astronaut import portrait
 from flax import nnx
+from PIL import Image
 
 from facedirs_jax.backbones import Backbone
 from facedirs_jax.backbones.cards import UNTRAINED
@@ -36,6 +39,27 @@ def cmu() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"the real portraits are not on this machine: no {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def portraits(tmp_path_factory) -> pathlib.Path:
+    """Folder of ten portraits, PNG and JPEG in turn, one face in each."""
+    folder = tmp_path_factory.mktemp("portraits")
+    for number in range(10):
+        name = f"sitter_{number}.{('png', 'jpg')[number % 2]}"
+        Image.fromarray(portrait(number)).save(folder / name, quality=95)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory) -> dict[str, str]:
+    """Variables of child processes, which share caches of landmarks and of code."""
+    folder = tmp_path_factory.mktemp("caches")
+    return os.environ | {
+        "XDG_CACHE_HOME": str(folder),
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "jax"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
 
 
 SIDE = 24  # px, crops of the toy network

@@ -94,7 +94,23 @@ def test_faces_cropped_for_another_network_are_refused(toy, toy_faces):
 
 def test_three_faces_are_the_least(toy, toy_faces):
     few = toy_faces._replace(
-        crops=toy_faces.crops[:2], landmarks=toy_faces.landmarks[:2]
+        crops=toy_faces.crops[:2],
+        landmarks=toy_faces.landmarks[:2],
+        status=toy_faces.status[:2],
     )
     with pytest.raises(InputError, match="at least 3 region donors and has 2"):
         discovery.discover(toy.network, toy.preprocess, few, "nose")
+
+
+def test_a_picture_that_is_there_twice_is_used_once(toy, toy_faces):
+    status = [row._replace(sha256=row.file) for row in toy_faces.status]
+    twice = toy_faces._replace(
+        crops=np.concatenate([toy_faces.crops, toy_faces.crops[:4]]),
+        landmarks=np.concatenate([toy_faces.landmarks, toy_faces.landmarks[:4]]),
+        status=(*status, *status[:4]),
+    )
+    once, again = (
+        discovery.discover(toy.network, toy.preprocess, faces, "nose")
+        for faces in (toy_faces, twice)
+    )
+    np.testing.assert_array_equal(once.eigenvalues, again.eigenvalues)

@@ -152,9 +152,12 @@ def test_the_seed_decides_who_the_donors_are():
 
 def test_region_donors_may_come_from_a_folder_of_their_own():
     own_folder = np.arange(12, 20)
-    shape = grid.make_grid(20, region_candidates=own_folder, num_face_donors=5)
+    shape = grid.make_grid(
+        20, face_rows=np.arange(13), region_rows=own_folder, num_face_donors=13
+    )
     np.testing.assert_array_equal(shape.region_donors, own_folder)
-    assert shape.face_donors.max() < 12
+    assert shape.face_donors.max() == 12
+    assert shape.num_blends == 13 * 8 - 1  # face 12 is in both folders
 
 
 @pytest.mark.parametrize("count", [3, 8, 9, 163])
@@ -171,7 +174,8 @@ def test_blocks_are_balanced_and_can_be_halved(count):
         ({"num_face_donors": 21}, "21 face donors were asked for and 20"),
         ({"num_region_donors": 2}, "at least 3 region donors and has 2"),
         ({"num_face_donors": 0}, "at least 1 face donors and has 0"),
-        ({"region_candidates": np.arange(2)}, "at least 3 region donors and has 2"),
+        ({"region_rows": np.arange(2)}, "at least 3 region donors and has 2"),
+        ({"face_rows": np.arange(2)}, "at least 3 region donors and has 2"),
     ],
 )
 def test_too_few_or_too_many_donors_are_refused(options, message):

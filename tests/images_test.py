@@ -227,6 +227,12 @@ def test_transparent_pixels_are_laid_over_white(read, mode, container):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1)  # Pillow's rounding
 
 
+def test_a_tiff_may_store_grey_already_multiplied_by_alpha(read):
+    content = encoded(Image.new("LA", (2, 2), (50, 100)), "TIFF")
+    found = read(retagged(content, tag=338, old=2, new=1))
+    np.testing.assert_allclose(found, 50 + (255 - 100), rtol=0, atol=1)
+
+
 def test_a_transparent_colour_turns_white(read):
     colours = Image.fromarray(np.array([[0, 1, 2]], np.uint8))
     colours.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
@@ -271,6 +277,7 @@ def test_several_frames_are_refused(read, container):
         (b"\0\0\0\x18ftypisom\0\0\0\0isomavc1", "is a video or camera raw file"),
         (b"\xff\x0a\xfa\x1f\x41", "is a JPEG XL picture"),
         (b"\xff\xd8\xff\xe0 and no more", "is damaged or cut short.*; restore it"),
+        (SAMPLES["webp"].replace(b"MM\0*", b"MM\0?"), "is damaged.*not a TIFF"),
         (encoded(GREY.astype(np.float32), "TIFF"), "values of unknown range.*mode F"),
         (encoded(GREY.astype(np.int32), "TIFF"), "values of unknown range.*mode I"),
         (encoded(GREY.astype(np.float32), "PPM"), "values of unknown range.*mode F"),

@@ -67,7 +67,7 @@ def mask_of(points, region, side=SIDE, feather=FEATHER):
 
 
 @ANY_REGION
-@pytest.mark.parametrize("feather", [0.01, FEATHER, 0.1])
+@pytest.mark.parametrize("feather", [FEATHER, 0.1])
 def test_a_mask_is_the_grown_region_under_a_gaussian_edge(points, region, feather):
     z = np.clip(1 - distances(points, region) / (feather * SIDE), -3, 3)
     cut = scipy.stats.norm.cdf(-3)
@@ -115,7 +115,7 @@ def test_jit_changes_nothing(points):
 
 def test_moving_the_landmarks_moves_the_mask(points):
     still = mask_of(points, REGIONS["nose"])
-    moved = mask_of(points + np.float32([-7, 20]), REGIONS["nose"])
+    moved = mask_of(points + np.array([-7, 20], np.float32), REGIONS["nose"])
     np.testing.assert_allclose(moved[20:, :-7], still[:-20, 7:], rtol=0, atol=NEAR)
 
 

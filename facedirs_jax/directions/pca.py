@@ -1,5 +1,6 @@
 """Region directions: PCA of donor-centred templates (Plesh et al. 2024, eqs. 1-5)."""
 
+import functools
 from typing import Literal, NamedTuple
 
 import chex
@@ -189,6 +190,7 @@ def null_eigenvalues(
     return _null_eigenvalues(key, variances, num_donors, draws)
 
 
+@functools.partial(jax.jit, static_argnums=(2, 3))
 def _null_eigenvalues(
     key: jax.Array, variances: jax.Array, num_donors: int, draws: int
 ) -> jax.Array:
@@ -200,7 +202,7 @@ def _null_eigenvalues(
         return jnp.linalg.eigvalsh(small)[::-1] / (num_donors - 1)
 
     with jax.default_matmul_precision("highest"):
-        drawn = jax.lax.map(jax.jit(one), jax.random.split(key, draws))
+        drawn = jax.lax.map(one, jax.random.split(key, draws))
     return jnp.quantile(drawn, _NULL_QUANTILE, axis=0)
 
 

@@ -89,16 +89,17 @@ def save_directions(path: str | os.PathLike[str], content: DirectionFile) -> Non
         content: [K, D] directions and so on, by name.
 
     Raises:
-        ValueError: if the arrays of a set do not agree in shape, or a value is no JSON
-            or NaN.
+        ValueError: if the arrays of a set do not agree in shape, or a number that is
+            not in them is NaN or infinite.
+        TypeError: if a value is not plain JSON.
     """
     arrays = {}
     for name, found in content.sets.items():
-        count, dim = found.directions.shape
-        if found.eigenvalues.shape != (count,) or found.mean.shape != (dim,):
+        whole, *parts = (getattr(found, array).shape for array in _ARRAYS)
+        if len(whole) != 2 or parts != [whole[:1], whole[1:]]:
             raise ValueError(
-                f"{name}: directions {found.directions.shape}, eigenvalues "
-                f"{found.eigenvalues.shape} and mean {found.mean.shape} do not agree"
+                f"{name}: directions {whole}, eigenvalues {parts[0]} and mean "
+                f"{parts[1]} do not agree"
             )
         for array in _ARRAYS:
             values = np.asarray(getattr(found, array), np.float32)

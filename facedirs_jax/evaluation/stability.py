@@ -50,6 +50,9 @@ def angles_between(first: jax.Array, second: jax.Array) -> Angles:
     return Angles(_degrees(jnp.diagonal(cosines)), _degrees(singular))
 
 
+_angles_between = jax.jit(angles_between)
+
+
 def _degrees(cosines: jax.Array) -> jax.Array:
     return jnp.degrees(jnp.arccos(jnp.clip(jnp.abs(cosines), 0.0, 1.0)))
 
@@ -116,7 +119,7 @@ def _split_half(sums: GridSums, grid: Grid, kind: str) -> SplitHalf:
             ).directions[:LEADING]
             for half in pair
         ]
-        found.append(angles_between(*directions))
+        found.append(_angles_between(*directions))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *found)
     return SplitHalf(
         mean=jax.tree.map(lambda a: a.mean(axis=0), stacked),
@@ -172,7 +175,7 @@ def angles_between_people(
                 np.split(faces, 2), np.split(regions, 2), strict=True
             )
         ]
-        found.append(angles_between(*directions))
+        found.append(_angles_between(*directions))
     return jax.tree.map(lambda *leaves: np.stack(leaves), *found)
 
 

@@ -33,7 +33,7 @@ class VarianceShares(NamedTuple):
 
     @property
     def consistency(self) -> np.ndarray:
-        """Share of the region's effect that is alike in every face, 0 to 1; [] or [K]."""
+        """Share of the region's effect that is alike in every face, 0..1; [] or [K]."""
         return self.region / np.maximum(self.region + self.interaction, _TINY)
 
 
