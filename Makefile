@@ -5,6 +5,7 @@ RECENT := 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c $(RECENT) 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+EXTRAS ?= test
 OUT ?= runs/quickstart
 LIMIT ?= 60
 
@@ -37,5 +38,5 @@ clean:
 	touch $@
 
 .venv/test: .venv/core
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
 	touch $@

@@ -25,8 +25,9 @@ import numpy as np
 from absl import flags
 
 from facedirs_jax import figures, files, report, runs
-from facedirs_jax.backbones import Backbone, load_backbone
+from facedirs_jax.backbones import Backbone
 from facedirs_jax.blending import ColorTransfer
+from facedirs_jax.checkpoints import load_backbone
 from facedirs_jax.directions.pca import Mode
 from facedirs_jax.directions.record import DirectionFile, model_of, save_directions
 from facedirs_jax.discovery import Discovery, analyse
@@ -178,7 +179,7 @@ def _settings(
     for name in ("source", "out_dir", "resume", "strict", "regions_file"):
         del asked[name]
     return asked | {
-        **model_of(config.source.backbone, backbone),
+        **model_of(inputs.model_name(config.source, backbone), backbone),
         "faces_sha256": faces.fingerprint,
         "regions": {name: region.hulls for name, region in regions.items()},
         "region_images": bool(config.region_images),
@@ -271,7 +272,7 @@ def _write_results(
         "feather": config.feather,
         "seed": config.seed,
     }
-    model = model_of(config.source.backbone, backbone)
+    model = model_of(inputs.model_name(config.source, backbone), backbone)
     content = DirectionFile(sets, model, about)
     save_directions(out / "directions.safetensors", content)
     drawn = figures.draw_discoveries(

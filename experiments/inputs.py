@@ -17,7 +17,9 @@ _IMAGES = flags.DEFINE_multi_string(
 )
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Run directory to make.")
 _BACKBONE = flags.DEFINE_string(
-    "backbone", "dlib_resnet", f"One of: {', '.join(BACKBONES)}."
+    "backbone",
+    "dlib_resnet",
+    f"One of: {', '.join(BACKBONES)}; or the folder of a converted checkpoint.",
 )
 _LIMIT = flags.DEFINE_integer("limit", None, "Reads only so many pictures.", 1)
 _PROCESSES = flags.DEFINE_integer(
@@ -53,6 +55,12 @@ def source_from_flags() -> Source:
         processes=_PROCESSES.value or 1,
         cache_dir=_CACHE_DIR.value or str(pathlib.Path(home, "facedirs_jax")),
     )
+
+
+def model_name(source: Source, backbone: Backbone) -> str:
+    """What results call the network: not by the folder of a checkpoint, which moves."""
+    known = source.backbone in BACKBONES
+    return source.backbone if known else backbone.network.weights.name
 
 
 def load(source: Source, backbone: Backbone) -> Faces:

@@ -21,7 +21,8 @@ import numpy as np
 from absl import flags
 
 from facedirs_jax import figures, files, runs
-from facedirs_jax.backbones import Backbone, load_backbone
+from facedirs_jax.backbones import Backbone
+from facedirs_jax.checkpoints import load_backbone
 from facedirs_jax.directions.record import model_of
 from facedirs_jax.errors import InputError
 from facedirs_jax.evaluation.stability import Angles, angles_between_people
@@ -86,7 +87,7 @@ def run(config: Config) -> int:
                 "faces are there; ask for fewer donors or add portraits"
             )
         settings = {
-            **model_of(config.source.backbone, backbone),
+            **model_of(inputs.model_name(config.source, backbone), backbone),
             "faces_sha256": faces.fingerprint,
             "regions": {name: region.hulls for name, region in regions.items()},
             "region_donors": config.region_donors,

@@ -8,7 +8,8 @@ notebook needs; the experiment binaries are built from the modules behind them.
 import jax
 
 from facedirs_jax import blending as _blending
-from facedirs_jax.backbones import BACKBONES, Backbone, load_backbone
+from facedirs_jax.backbones import BACKBONES, Backbone
+from facedirs_jax.checkpoints import load_backbone, load_decoder
 from facedirs_jax.directions.record import (
     DirectionFile,
     Directions,
@@ -39,6 +40,7 @@ __all__ = [
     "discover",
     "embed",
     "load_backbone",
+    "load_decoder",
     "load_directions",
     "load_faces",
     "load_regions",

@@ -12,6 +12,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from facedirs_jax.arcface_crop import arcface_112
+from facedirs_jax.crops import (
+    Crop,
+    check_face,
+    facenet_box,
+    letterbox,
+    plain_resize,
+    vggface2_box,
+)
+
 # dlib's mean face and the points that it aligns by: dlib/image_transforms/
 # interpolation.h, get_face_chip_details. Jaw, brows and lower lip are left out there,
 # since they move with the expression.
@@ -31,20 +41,6 @@ _MEAN_FACE = np.array(  # (x, y) of those points, in sides of the unpadded squar
         (0.490127, 0.785343), (0.552157, 0.778746), (0.689874, 0.784792),
     ]
 ) @ (1, 1j)  # fmt: skip
-
-
-class Crop(NamedTuple):
-    """A face, cropped upright.
-
-    Attributes:
-        image: [S, S, 3] uint8 RGB; black where the square leaves the picture.
-        landmarks: [68, 2] float32 (x, y), px of the crop; they may lie outside it.
-        source_side: side of the square in the picture, px.
-    """
-
-    image: np.ndarray
-    landmarks: np.ndarray
-    source_side: float
 
 
 class _Square(NamedTuple):
@@ -98,7 +94,9 @@ def dlib_chip(
         ValueError: if the image is not [H, W, 3] uint8, the landmarks are not [68, 2]
             finite numbers or lie on top of each other, or size or padding is too small.
     """
-    _check(image, landmarks, size, padding)
+    check_face(image, landmarks, size)
+    if not padding >= 0:
+        raise ValueError(f"padding {padding} is negative; it must be at least 0")
     points = landmarks.astype(np.float64) @ (1, 1j)
     square = _face_square(points[_ALIGNED], size, padding)
     if not square.span >= 1:
@@ -115,24 +113,14 @@ def dlib_chip(
 
 
 #: Every crop there is, by the name that files and command lines know it by.
-ALIGNMENTS: dict[str, Callable[..., Crop]] = {"dlib_chip": dlib_chip}
-
-
-def _check(image: np.ndarray, landmarks: np.ndarray, size: int, padding: float) -> None:
-    """Raises ValueError where an argument of a crop is not what it must be."""
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(
-            "expected an RGB image, [H, W, 3] uint8, "
-            f"not {list(image.shape)} {image.dtype}"
-        )
-    if landmarks.shape != (68, 2):
-        raise ValueError(f"expected [68, 2] landmarks, not {list(landmarks.shape)}")
-    if not np.isfinite(landmarks).all():
-        raise ValueError("the landmarks hold a NaN or an infinity")
-    if size < 2 or not padding >= 0:
-        raise ValueError(
-            f"size is {size} px and padding {padding}; they must be at least 2 and 0"
-        )
+ALIGNMENTS: dict[str, Callable[..., Crop]] = {
+    "dlib_chip": dlib_chip,
+    "arcface_112": arcface_112,
+    "vggface2_box": vggface2_box,
+    "facenet_box": facenet_box,
+    "plain_resize": plain_resize,
+    "letterbox": letterbox,
+}
 
 
 def _face_square(

@@ -1,15 +1,24 @@
-"""The face-recognition networks, by name, each with its own preprocessing."""
+"""The face-recognition networks, each with its own preprocessing.
 
-import difflib
+`BACKBONES` are there once the library is installed; those of `RECIPES` need a weight
+file of the user's, converted once by `experiments.convert_checkpoint`.
+"""
+
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import jax
 
-from facedirs_jax.backbones import dlib_resnet
+from facedirs_jax.backbones import (
+    dlib_resnet,
+    facenet_recipes,
+    iresnet_recipes,
+    resnet50,
+    vgg16,
+)
 from facedirs_jax.backbones.cards import WeightCard
 from facedirs_jax.backbones.preprocess import Preprocess
-from facedirs_jax.errors import InputError
+from facedirs_jax.backbones.recipe import Recipe
 
 
 class Network(Protocol):
@@ -36,24 +45,9 @@ class Backbone(NamedTuple):
 BACKBONES: dict[str, tuple[Callable[[], Network], Preprocess]] = {
     "dlib_resnet": (dlib_resnet.load_dlib_resnet, dlib_resnet.PREPROCESS),
 }
-
-
-def load_backbone(name: str) -> Backbone:
-    """Loads a network with its weights.
-
-    Args:
-        name: a key of `BACKBONES`.
-
-    Returns:
-        `network, preprocess`.
-
-    Raises:
-        InputError: if there is no such backbone, or its weights are not as published.
-    """
-    if name not in BACKBONES:
-        close = difflib.get_close_matches(name, BACKBONES, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        known = ", ".join(sorted(BACKBONES))
-        raise InputError(f"no backbone {name!r}; known are: {known}{hint}")
-    load, preprocess = BACKBONES[name]
-    return Backbone(load(), preprocess)
+RECIPES: tuple[Recipe, ...] = (
+    *vgg16.RECIPES,
+    *resnet50.RECIPES,
+    *iresnet_recipes.RECIPES,
+    *facenet_recipes.RECIPES,
+)

@@ -8,7 +8,11 @@ from flax import nnx
 from facedirs_jax.backbones.preprocess import Preprocess
 from facedirs_jax.conversion.strict import Rule
 
-Container = Literal["torch", "pickle", "safetensors", "keras", "onnx", "dlib"]
+# "keras" and "keras_by_order" are one kind of file, its arrays named by layer, as in
+# `conv1_1/kernel`, or counted, as in `layer_00/kernel`, where names differ by version.
+Container = Literal[
+    "torch", "pickle", "safetensors", "keras", "keras_by_order", "onnx", "dlib"
+]
 
 
 class Recipe(NamedTuple):

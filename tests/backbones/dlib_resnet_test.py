@@ -12,9 +12,9 @@ import pytest
 import skimage.data
 from flax import nnx
 
-from facedirs_jax import backbones
 from facedirs_jax.backbones import dlib_resnet
 from facedirs_jax.backbones.dlib_resnet import DlibResNet, DlibResNetConfig
+from facedirs_jax.checkpoints import load_backbone
 from facedirs_jax.conversion import dlib_dat, strict
 from facedirs_jax.dlib_models import dlib_model_path
 
@@ -25,7 +25,7 @@ PARITY = 2e-6
 
 @pytest.fixture(scope="module")
 def published():
-    return backbones.load_backbone("dlib_resnet")
+    return load_backbone("dlib_resnet")
 
 
 @pytest.fixture(scope="module")
@@ -262,4 +262,4 @@ def test_a_file_with_another_mean_is_refused(tmp_path):
 
 def test_an_unknown_backbone_is_named_with_the_nearest_known_one():
     with pytest.raises(ValueError, match=r"known are: .*did you mean 'dlib_resnet'"):
-        backbones.load_backbone("dlib_resnt")
+        load_backbone("dlib_resnt")

@@ -28,7 +28,7 @@ from experiments import discover_ssi
 from experiments.discover_ssi import Config
 from experiments.inputs import Source
 from facedirs_jax import figures
-from facedirs_jax.backbones import load_backbone
+from facedirs_jax.checkpoints import load_backbone
 from facedirs_jax.directions.record import load_directions, model_of
 from facedirs_jax.errors import InputError
 
