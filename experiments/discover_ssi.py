@@ -45,19 +45,13 @@ from .launch import launch
 flags.adopt_module_key_flags(inputs)  # so that --help tells of them
 
 _REGION_IMAGES = flags.DEFINE_multi_string(
-    "region_images",
-    [],
-    "Takes region donors from these pictures alone, and face donors from --images.",
+    "region_images", [], "Region donors; --images are then face donors only."
 )
 _REGIONS = flags.DEFINE_list(
-    "regions",
-    None,
-    f"Regions to look at; default {','.join(REGIONS)}, or all of --regions_file.",
+    "regions", None, f"Default {','.join(REGIONS)}, or all of --regions_file."
 )
 _REGIONS_FILE = flags.DEFINE_string(
-    "regions_file",
-    None,
-    "TOML file with regions of your own: a table [name] with landmarks = [..] (0-67).",
+    "regions_file", None, "TOML, a table for each: [name] landmarks = [..] (0-67)."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of every random draw.", lower_bound=0)
 _FACE_DONORS = flags.DEFINE_integer(
@@ -271,15 +265,12 @@ def _write_results(
         "feather": config.feather,
         "seed": config.seed,
     }
-    model = model_of(config.source.backbone, backbone)
-    content = DirectionFile(sets, model, about)
+    content = DirectionFile(sets, model_of(config.source.backbone, backbone), about)
     save_directions(out / "directions.safetensors", content)
     drawn = figures.draw_discoveries(
         found, grid, faces.crops, masks, color_transfer=config.color_transfer
     )
-    paths = {stem: out / "figures" / f"{stem}.png" for stem in drawn}
-    for stem, figure in drawn.items():
-        figures.save_figure(paths[stem], figure)
+    paths = figures.save_figures(out / "figures", drawn)
     run_json = run_json | {
         "state": runs.COMPLETE,
         "grid": counts,
@@ -291,7 +282,7 @@ def _write_results(
         run=run_json,
         status_counts=Counter(row.status for row in faces.status),
         sets={name: directions.about for name, directions in sets.items()},
-        figures=list(paths.values()),
+        figures=paths,
     )
     runs.write(out, run_json)
 
