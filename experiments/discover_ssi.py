@@ -51,7 +51,7 @@ _REGIONS = flags.DEFINE_list(
     "regions", None, f"Default {','.join(REGIONS)}, or all of --regions_file."
 )
 _REGIONS_FILE = flags.DEFINE_string(
-    "regions_file", None, "TOML, a table for each: [name] landmarks = [..] (0-67)."
+    "regions_file", None, "TOML file of regions: [name], landmarks = [..] of 0-67."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of every random draw.", lower_bound=0)
 _FACE_DONORS = flags.DEFINE_integer(
