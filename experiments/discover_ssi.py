@@ -34,10 +34,10 @@ from facedirs_jax.errors import InputError
 from facedirs_jax.evaluation.color import variance_lost_to_color
 from facedirs_jax.evaluation.stability import LEADING
 from facedirs_jax.faces import Faces, join_faces, status_table
-from facedirs_jax.grid import CHUNK, Grid, make_grid
+from facedirs_jax.grid import CHUNK, Grid, make_grid, max_blocks_for
 from facedirs_jax.journal import Journal, finish_grid, save_templates
 from facedirs_jax.regions import FEATHER, REGIONS, Region, choose_regions, region_masks
-from facedirs_jax.templates import embed
+from facedirs_jax.templates import embed, template_dim
 
 from . import inputs
 from .launch import launch
@@ -119,6 +119,7 @@ def run(config: Config) -> int:
     Raises:
         InputError: for what the user can mend.
     """
+    inputs.keep_apart((*config.source.images, *config.region_images), config.out_dir)
     regions = choose_regions(config.regions, config.regions_file)
     backbone = load_backbone(config.source.backbone)
     with (
@@ -135,6 +136,7 @@ def run(config: Config) -> int:
             inputs.check(faces.status, strict=config.strict)
             grid = make_grid(
                 len(faces.crops),
+                max_blocks=max_blocks_for(template_dim(*backbone)),
                 face_rows=face_rows,
                 region_rows=region_rows,
                 num_face_donors=config.face_donors,
@@ -142,7 +144,8 @@ def run(config: Config) -> int:
                 seed=config.seed,
             )
         except InputError as error:
-            runs.write(out, run_json | {"state": runs.FAILED})
+            if not (out / "journal").exists():  # else there is something to go on with
+                runs.write(out, run_json | {"state": runs.FAILED})
             raise InputError(f"{error}{inputs.first_unusable(faces.status)}") from error
         _discover(config, regions, backbone, faces, grid, out, run_json)
     return 0

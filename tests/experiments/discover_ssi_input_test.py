@@ -95,7 +95,7 @@ def test_too_few_faces_stop_a_run(quick, mixed, tmp_path):
         if path.name not in (*WRONG, "cmyk.jpg", "rgba.png") and path.is_file():
             path.unlink()
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / ".run.json.x7y8z9").touch()  # of a run killed at its very start
+    (tmp_path / "out" / ".run.json.x7.unfinished").touch()  # of a run killed early
     complaint = "at least 3 region donors and has 2; add portraits(?s:.*)dot.png: too_"
     with pytest.raises(InputError, match=complaint):
         quick(mixed, face_donors=None, region_donors=None)
@@ -106,7 +106,8 @@ def test_too_few_faces_stop_a_run(quick, mixed, tmp_path):
     ("settings", "complaint"),
     [
         ({"images": "gone"}, r"cannot read 'gone' \(No such file.*correct the path"),
-        ({"images": "."}, "no picture in the folder '.'; it needs files that end in"),
+        ({"images": "taken"}, "no picture in the folder 'taken'; it needs files that"),
+        ({"images": "."}, r"out lies inside the pictures of \.; choose one outside"),
         ({"backbone": "dlib_resnt"}, "known are: .*did you mean 'dlib_resnet'"),
         ({"regions": ("nosw",)}, "unknown region 'nosw'; known: nose, eyes"),
         ({"regions_file": "no.toml"}, r"no\.toml: not a readable TOML file"),
@@ -122,7 +123,7 @@ def test_what_cannot_work_is_refused_with_a_remedy(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "photo.png").touch()
-    if settings.get("images") == ".":
+    if settings.get("images") == "taken":
         (tmp_path / "taken" / "photo.png").rename(tmp_path / "taken" / "notes.txt")
     with pytest.raises(InputError, match=complaint):
         quick(**settings)
