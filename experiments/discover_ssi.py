@@ -35,10 +35,10 @@ from facedirs_jax.errors import InputError
 from facedirs_jax.evaluation.color import variance_lost_to_color
 from facedirs_jax.evaluation.stability import LEADING
 from facedirs_jax.faces import Faces, join_faces, status_table
-from facedirs_jax.grid import CHUNK, Grid, make_grid
+from facedirs_jax.grid import CHUNK, Grid, make_grid, max_blocks_for
 from facedirs_jax.journal import Journal, finish_grid, save_templates
 from facedirs_jax.regions import FEATHER, REGIONS, Region, choose_regions, region_masks
-from facedirs_jax.templates import embed
+from facedirs_jax.templates import embed, template_dim
 
 from . import inputs
 from .launch import launch
@@ -46,19 +46,13 @@ from .launch import launch
 flags.adopt_module_key_flags(inputs)  # so that --help tells of them
 
 _REGION_IMAGES = flags.DEFINE_multi_string(
-    "region_images",
-    [],
-    "Takes region donors from these pictures alone, and face donors from --images.",
+    "region_images", [], "Region donors; --images are then face donors only."
 )
 _REGIONS = flags.DEFINE_list(
-    "regions",
-    None,
-    f"Regions to look at; default {','.join(REGIONS)}, or all of --regions_file.",
+    "regions", None, f"Default {','.join(REGIONS)}, or all of --regions_file."
 )
 _REGIONS_FILE = flags.DEFINE_string(
-    "regions_file",
-    None,
-    "TOML file with regions of your own: a table [name] with landmarks = [..] (0-67).",
+    "regions_file", None, "TOML file of regions: [name], landmarks = [..] of 0-67."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of every random draw.", lower_bound=0)
 _FACE_DONORS = flags.DEFINE_integer(
@@ -126,6 +120,7 @@ def run(config: Config) -> int:
     Raises:
         InputError: for what the user can mend.
     """
+    inputs.keep_apart((*config.source.images, *config.region_images), config.out_dir)
     regions = choose_regions(config.regions, config.regions_file)
     backbone = load_backbone(config.source.backbone)
     with (
@@ -142,6 +137,7 @@ def run(config: Config) -> int:
             inputs.check(faces.status, strict=config.strict)
             grid = make_grid(
                 len(faces.crops),
+                max_blocks=max_blocks_for(template_dim(*backbone)),
                 face_rows=face_rows,
                 region_rows=region_rows,
                 num_face_donors=config.face_donors,
@@ -149,7 +145,8 @@ def run(config: Config) -> int:
                 seed=config.seed,
             )
         except InputError as error:
-            runs.write(out, run_json | {"state": runs.FAILED})
+            if not (out / "journal").exists():  # else there is something to go on with
+                runs.write(out, run_json | {"state": runs.FAILED})
             raise InputError(f"{error}{inputs.first_unusable(faces.status)}") from error
         _discover(config, regions, backbone, faces, grid, out, run_json)
     return 0
@@ -278,9 +275,7 @@ def _write_results(
     drawn = figures.draw_discoveries(
         found, grid, faces.crops, masks, color_transfer=config.color_transfer
     )
-    paths = {stem: out / "figures" / f"{stem}.png" for stem in drawn}
-    for stem, figure in drawn.items():
-        figures.save_figure(paths[stem], figure)
+    paths = figures.save_figures(out / "figures", drawn)
     run_json = run_json | {
         "state": runs.COMPLETE,
         "grid": counts,
@@ -292,7 +287,7 @@ def _write_results(
         run=run_json,
         status_counts=Counter(row.status for row in faces.status),
         sets={name: directions.about for name, directions in sets.items()},
-        figures=list(paths.values()),
+        figures=paths,
     )
     runs.write(out, run_json)
 

@@ -63,6 +63,21 @@ def model_name(source: Source, backbone: Backbone) -> str:
     return source.backbone if known else backbone.network.weights.name
 
 
+def keep_apart(images: Sequence[str], out_dir: str) -> None:
+    """Refuses an --out_dir inside the pictures, where a run would read its own figures.
+
+    Raises:
+        InputError: if it is.
+    """
+    out = pathlib.Path(out_dir).resolve()
+    for folder in images:
+        if out.is_relative_to(pathlib.Path(folder).resolve()):
+            raise InputError(
+                f"--out_dir {out_dir} lies inside the pictures of {folder}; choose one "
+                "outside"
+            )
+
+
 def load(source: Source, backbone: Backbone) -> Faces:
     """Faces of a source, cropped for a network."""
     return load_faces(

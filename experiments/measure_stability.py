@@ -27,10 +27,10 @@ from facedirs_jax.directions.record import model_of
 from facedirs_jax.errors import InputError
 from facedirs_jax.evaluation.stability import Angles, angles_between_people
 from facedirs_jax.faces import Faces, status_table
-from facedirs_jax.grid import Grid, make_grid
+from facedirs_jax.grid import Grid, make_grid, max_blocks_for
 from facedirs_jax.journal import Journal, finish_grid
 from facedirs_jax.regions import REGIONS, Region, choose_regions, region_masks
-from facedirs_jax.templates import embed
+from facedirs_jax.templates import embed, template_dim
 
 from . import inputs
 from .launch import launch
@@ -75,6 +75,7 @@ def run(config: Config) -> int:
     Raises:
         InputError: for what the user can mend.
     """
+    inputs.keep_apart(config.source.images, config.out_dir)
     regions = choose_regions(config.regions, config.regions_file)
     backbone = load_backbone(config.source.backbone)
     with runs.locked(config.out_dir, resume=config.resume) as out:
@@ -99,6 +100,7 @@ def run(config: Config) -> int:
         files.write_text(out / "status.csv", status_table(faces.status))
         grid = make_grid(
             len(faces.crops),
+            max_blocks=max_blocks_for(template_dim(*backbone)),
             face_rows=people,
             num_face_donors=2 * config.face_donors,
             num_region_donors=len(people) - 2 * config.face_donors,

@@ -14,9 +14,9 @@ from facedirs_jax.directions.record import Directions
 from facedirs_jax.errors import InputError
 from facedirs_jax.evaluation import stability, variance
 from facedirs_jax.faces import Faces
-from facedirs_jax.grid import CHUNK, Grid, GridSums, make_grid, run_grid
+from facedirs_jax.grid import CHUNK, Grid, GridSums, make_grid, max_blocks_for, run_grid
 from facedirs_jax.regions import FEATHER, Region, find_region, region_masks
-from facedirs_jax.templates import embed
+from facedirs_jax.templates import embed, template_dim
 
 MIN_KEPT = 10  # components kept in a direction file, where there are as many
 
@@ -87,6 +87,7 @@ def discover(
     masks = region_masks(faces.landmarks, region, side=preprocess.size, feather=feather)
     grid = make_grid(
         len(faces.crops),
+        max_blocks=max_blocks_for(template_dim(network, preprocess)),
         face_rows=np.unique(faces.distinct),
         num_face_donors=num_face_donors,
         num_region_donors=num_region_donors,
@@ -157,6 +158,9 @@ def analyse(
             num_donors=len(grid.region_donors),
         )
     )
+    span = None
+    if len(eigenvalues) > stability.SPAN:
+        span = np.asarray(components.directions[: stability.SPAN], np.float64)
     by_share = pca.count_by_share(eigenvalues)
     by_parallel = pca.count_by_parallel_analysis(eigenvalues, null)
     rank = int((eigenvalues > 1e-6 * eigenvalues[0]).sum())
@@ -177,8 +181,8 @@ def analyse(
         component_shares=variance.variance_shares(
             sums, grid, own, directions=directions
         ),
-        over_regions=stability.split_half_over_regions(sums, grid),
-        over_faces=stability.split_half_over_faces(sums, grid),
+        over_regions=stability.split_half_over_regions(sums, grid, span=span),
+        over_faces=stability.split_half_over_faces(sums, grid, span=span),
     )
     about = {
         "kind": "region_pca",

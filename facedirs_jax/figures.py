@@ -4,6 +4,7 @@ Faces are named by their row among the usable faces, never by file name.
 """
 
 import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -253,8 +254,9 @@ def draw_stability(discoveries: Mapping[str, Discovery]) -> Figure:
         )
         panel.set_title(f"halving the {what} donors", fontsize=10)
         panel.set_ylim(0, 90)
+        if panel.containers:  # else there were too few donors to halve
+            panel.legend(frameon=False, fontsize=8)
     panels[0].set_ylabel("degrees between the halves")
-    panels[0].legend(frameon=False, fontsize=8)
     return figure
 
 
@@ -301,6 +303,16 @@ def _sheet(rows: int, columns: int, side: float) -> tuple[Figure, np.ndarray]:
     for axis in axes.flat:
         axis.set_axis_off()
     return figure, axes
+
+
+def save_figures(
+    folder: pathlib.Path, drawn: Mapping[str, Figure]
+) -> list[pathlib.Path]:
+    """Writes figures as PNG files named by their stems; gives their paths."""
+    paths = [folder / f"{stem}.png" for stem in drawn]
+    for path, figure in zip(paths, drawn.values(), strict=True):
+        save_figure(path, figure)
+    return paths
 
 
 def save_figure(path: str | os.PathLike[str], figure: Figure) -> None:

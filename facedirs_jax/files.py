@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+_UNFINISHED = ".unfinished"
+
 
 @contextlib.contextmanager
 def replaced(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
@@ -24,7 +26,7 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         Path in the same folder to write to.
     """
     path = pathlib.Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
     os.close(handle)
     temporary = pathlib.Path(name)
     try:
@@ -34,6 +36,15 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: str | os.PathLike[str]) -> None:
+    """Deletes what `replaced` left unfinished in a folder when its process was killed.
+
+    Only where no other process writes.
+    """
+    for path in pathlib.Path(folder).rglob(f".*{_UNFINISHED}"):
+        path.unlink()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -29,6 +29,7 @@ from facedirs_jax.errors import InputError
 from facedirs_jax.templates import templates_of
 
 MAX_BLOCKS = 8  # C(8, 4) / 2 = 35 ways to halve the donors
+MAX_DIM = 8192  # of a template: its second moment is D x D, in every block
 CHUNK = 64  # blends made and embedded at once
 SEGMENT = 16  # chunks summed in float32 on the device before they join the float64 sums
 
@@ -122,6 +123,7 @@ def make_grid(
     num_region_donors: int | None = None,
     face_rows: np.ndarray | None = None,
     region_rows: np.ndarray | None = None,
+    max_blocks: int = MAX_BLOCKS,
     seed: int = 0,
 ) -> Grid:
     """Draws the donors of a grid, and the blocks they are halved by.
@@ -134,6 +136,7 @@ def make_grid(
         face_rows: [A] int, rows of the faces that may be donors; None for all.
         region_rows: [B] int, rows that may be region donors, where those come from a
             folder of their own; face_rows are then for face donors alone.
+        max_blocks: of donors of either kind, even; see `max_blocks_for`.
         seed: of the draws.
 
     Returns:
@@ -148,7 +151,34 @@ def make_grid(
     regions = faces[::-1] if region_rows is None else rng.permutation(region_rows)
     faces = _take(faces, num_face_donors, "face", at_least=1)
     regions = _take(regions, num_region_donors, "region", at_least=3)
-    return Grid(faces, regions, _blocks(len(faces), rng), _blocks(len(regions), rng))
+    return Grid(
+        faces,
+        regions,
+        _blocks(len(faces), max_blocks, rng),
+        _blocks(len(regions), max_blocks, rng),
+    )
+
+
+def max_blocks_for(dim: int) -> int:
+    """How many blocks of donors templates of D dimensions leave memory for.
+
+    Args:
+        dim: D. Two kinds of blocks hold [D, D] float64 moments: 134 MB in all at 1024
+            dimensions, 268 MB at 2048 and 537 MB at 4096.
+
+    Returns:
+        8, 4 or 2.
+
+    Raises:
+        InputError: if a single moment would be too large.
+    """
+    if dim > MAX_DIM:
+        raise InputError(
+            f"templates of {dim} dimensions are too many for a covariance ({dim} x "
+            f"{dim} numbers); choose an embedding of {MAX_DIM} at most, such as a mean "
+            "over positions or a later layer"
+        )
+    return 8 if dim <= 1024 else 4 if dim <= 2048 else 2
 
 
 def _take(rows: np.ndarray, count: int | None, what: str, at_least: int) -> np.ndarray:
@@ -166,9 +196,9 @@ def _take(rows: np.ndarray, count: int | None, what: str, at_least: int) -> np.n
     return np.sort(rows[:count]).astype(np.int32)
 
 
-def _blocks(count: int, rng: np.random.Generator) -> np.ndarray:
+def _blocks(count: int, most: int, rng: np.random.Generator) -> np.ndarray:
     """Balanced random blocks, an even number of them wherever there are 2 donors."""
-    blocks = max(1, min(MAX_BLOCKS, count) // 2 * 2)
+    blocks = max(1, min(most, count) // 2 * 2)
     return rng.permutation(np.arange(count) % blocks).astype(np.int32)
 
 

@@ -24,6 +24,7 @@ from facedirs_jax.grid import CHUNK, Grid, GridState, GridSums, Segment, run_gri
 from facedirs_jax.progress import Progress
 
 JOURNAL_SECONDS = 10.0  # at least, between two writes
+_JOURNAL_SHARE = 0.05  # of the time, at most, for writing it
 
 
 class Journal:
@@ -180,8 +181,9 @@ def finish_grid(
         InputError: if the journal is damaged or of other settings.
     """
     state = journal.read()
-    begun, blends = state.next_cell if state else 0, 0
+    cells, blends = state.next_cell if state else 0, 0
     started = written = time.monotonic()
+    wait = JOURNAL_SECONDS
     segments = run_grid(
         *(network, preprocess, crops, masks, grid, own),
         chunk=chunk,
@@ -189,14 +191,16 @@ def finish_grid(
         start=state,
         with_templates=with_templates,
     )
-    with Progress(journal.name, total=grid.size, unit="blend", done=begun) as progress:
+    with Progress(journal.name, total=grid.size, unit="blend", done=cells) as progress:
         for segment in segments:
             state, blends = segment.state, blends + len(segment.pairs)
             journal.append(segment)
             done = state.next_cell == grid.size
-            if done or time.monotonic() - written > JOURNAL_SECONDS:
+            begun = time.monotonic()
+            if done or begun - written > wait:
                 journal.write(state)
                 written = time.monotonic()
+                wait = max(JOURNAL_SECONDS, (written - begun) / _JOURNAL_SHARE)
             progress.advance_to(state.next_cell)
     assert state is not None and state.next_cell == grid.size
     elapsed = time.monotonic() - started

@@ -58,6 +58,7 @@ def locked(path: str | os.PathLike[str], *, resume: bool) -> Iterator[pathlib.Pa
                 f"{path} holds a run ({state}); pass --resume to go on with it, or "
                 "choose another --out_dir"
             )
+        files.sweep(path)
         yield path
 
 

@@ -35,6 +35,14 @@ def templates_of(
 _embed_batch = jax.jit(templates_of, static_argnums=1)
 
 
+def template_dim(network: Network, preprocess: Preprocess) -> int:
+    """Number of dimensions D of a network's templates [B, D]; computes nothing."""
+    size = preprocess.size
+    images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+    found = jax.eval_shape(lambda x: templates_of(network, preprocess, x), images)
+    return found.shape[1]
+
+
 def embed(network: Network, preprocess: Preprocess, images: Any) -> jax.Array:
     """Embeds any number of aligned faces, jitted, in batches of one fixed shape.
 

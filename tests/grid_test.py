@@ -169,6 +169,20 @@ def test_blocks_are_balanced_and_can_be_halved(count):
 
 
 @pytest.mark.parametrize(
+    ("dim", "blocks"), [(128, 8), (1024, 8), (2048, 4), (4096, 2), (8192, 2)]
+)
+def test_larger_templates_leave_memory_for_fewer_blocks(dim, blocks):
+    most = grid.max_blocks_for(dim)
+    assert most == blocks
+    assert grid.make_grid(40, max_blocks=most).region_blocks.max() + 1 == blocks
+
+
+def test_templates_too_large_for_a_covariance_are_refused():
+    with pytest.raises(InputError, match="25088 dimensions are too many"):
+        grid.max_blocks_for(25088)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"num_face_donors": 21}, "21 face donors were asked for and 20"),

@@ -55,3 +55,9 @@ def test_unit_norm_templates_lie_on_the_sphere(toy, toy_faces):
 def test_images_of_another_kind_are_refused(toy, images, message):
     with pytest.raises(ValueError, match=message):
         templates.embed(toy.network, toy.preprocess, images)
+
+
+def test_the_number_of_dimensions_is_known_without_computing(toy, toy_faces):
+    dim = templates.template_dim(toy.network, toy.preprocess)
+    found = templates.embed(toy.network, toy.preprocess, toy_faces.crops)
+    assert dim == found.shape[1] == 12

@@ -46,6 +46,7 @@ BACKBONES: dict[str, tuple[Callable[[], Network], Preprocess]] = {
     "dlib_resnet": (dlib_resnet.load_dlib_resnet, dlib_resnet.PREPROCESS),
 }
 RECIPES: tuple[Recipe, ...] = (
+    *dlib_resnet.RECIPES,
     *vgg16.RECIPES,
     *resnet50.RECIPES,
     *iresnet_recipes.RECIPES,

@@ -19,6 +19,7 @@ from flax import nnx
 from facedirs_jax import files
 from facedirs_jax.backbones.cards import UNTRAINED, WeightCard
 from facedirs_jax.backbones.preprocess import Preprocess
+from facedirs_jax.backbones.recipe import Recipe
 from facedirs_jax.conversion import dlib_dat, strict
 from facedirs_jax.dlib_models import dlib_model_path
 from facedirs_jax.errors import InputError
@@ -196,6 +197,23 @@ def _rules(config: DlibResNetConfig) -> list[strict.Rule]:
             strict.Rule(rf"affine_{n:02d}\.(gamma|beta)", rf"{affine}.\1"),
         ]
     return rules
+
+
+RECIPES: tuple[Recipe, ...] = (
+    Recipe(
+        name="dlib_resnet_dat",
+        containers=("dlib",),
+        build=DlibResNet,
+        config=DlibResNetConfig(),
+        rules=_rules(DlibResNetConfig()),
+        ignored=(),
+        preprocess=PREPROCESS,
+        embedding="fc, 128-d",
+        licence="CC0-1.0 for the published file; ask about any other",
+        commercial_use=False,
+        source=PUBLISHED.source,
+    ),
+)
 
 
 def load_dlib_resnet(*, path: str | os.PathLike[str] | None = None) -> DlibResNet:

@@ -61,8 +61,7 @@ def convert(
     if not fitting:
         raise InputError(
             f"{source.name}: it is a {source.container} file, and no recipe of "
-            f"{name or 'any network'} reads those; see --list. dlib's own network "
-            "needs no conversion: it is the backbone dlib_resnet"
+            f"{name or 'any network'} reads those; see --list"
         )
     recipe = fitting[0] if len(fitting) == 1 else _detect(source, fitting)
     card = WeightCard(

@@ -1,5 +1,6 @@
 """The one strict converter: named numpy arrays -> the variables of an NNX module."""
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
@@ -86,15 +87,21 @@ def fill(
     return nnx.merge(graphdef, nnx.from_flat_state(filled))
 
 
+# A network may have more rules than the cache of `re` holds.
+_pattern = functools.lru_cache(maxsize=None)(re.compile)
+
+
 def _claim(
     name: str, rules: Sequence[Rule], ignored: Sequence[str]
 ) -> tuple[str, Layout]:
     """Target and layout by the only rule for this name; no target if it is ignored."""
-    matches = [(re.fullmatch(rule.source, name), rule) for rule in rules]
+    matches = [(_pattern(rule.source).fullmatch(name), rule) for rule in rules]
     claims = [
         (match.expand(rule.target), rule.layout) for match, rule in matches if match
     ]
-    claims += [("", unchanged) for pattern in ignored if re.fullmatch(pattern, name)]
+    claims += [
+        ("", unchanged) for pattern in ignored if _pattern(pattern).fullmatch(name)
+    ]
     if len(claims) != 1:
         raise InputError(f"{len(claims)} rules match it or ignore it; it needs one")
     return claims[0]

@@ -13,6 +13,7 @@ from facedirs_jax.errors import InputError
 from facedirs_jax.grid import Grid, GridSums
 
 LEADING = 3  # components that are compared
+SPAN = 512  # dimensions that halves are analysed in, at most
 MIN_DONORS = 8  # fewer region donors than that are not worth halving
 
 
@@ -74,12 +75,16 @@ class SplitHalf(NamedTuple):
     donors_in_half: int
 
 
-def split_half_over_regions(sums: GridSums, grid: Grid) -> SplitHalf | None:
+def split_half_over_regions(
+    sums: GridSums, grid: Grid, *, span: np.ndarray | None = None
+) -> SplitHalf | None:
     """Halves the region donors every way their blocks allow.
 
     Args:
         sums: of the whole grid.
         grid: the grid.
+        span: [M, D], orthonormal rows in whose span the halves are analysed, such as
+            the leading components of all donors; None for all of template space.
 
     Returns:
         SplitHalf with [LEADING] angles; None with fewer than `MIN_DONORS` region
@@ -87,38 +92,42 @@ def split_half_over_regions(sums: GridSums, grid: Grid) -> SplitHalf | None:
     """
     if len(grid.region_donors) < MIN_DONORS:
         return None
-    return _split_half(sums, grid, "region_blocks")
+    return _split_half(sums, grid, "region_blocks", span)
 
 
-def split_half_over_faces(sums: GridSums, grid: Grid) -> SplitHalf | None:
+def split_half_over_faces(
+    sums: GridSums, grid: Grid, *, span: np.ndarray | None = None
+) -> SplitHalf | None:
     """Halves the face donors every way their blocks allow.
 
     Args:
         sums: of the whole grid.
         grid: the grid.
+        span: [M, D], orthonormal rows in whose span the halves are analysed, such as
+            the leading components of all donors; None for all of template space.
 
     Returns:
         SplitHalf with [LEADING] angles; None with a single face donor.
     """
     if len(grid.face_donors) < 2:
         return None
-    return _split_half(sums, grid, "face_blocks")
+    return _split_half(sums, grid, "face_blocks", span)
 
 
-def _split_half(sums: GridSums, grid: Grid, kind: str) -> SplitHalf:
+def _split_half(
+    sums: GridSums, grid: Grid, kind: str, span: np.ndarray | None
+) -> SplitHalf:
     blocks = getattr(grid, kind)
     halves = _halves(int(blocks.max()) + 1)
     found = []
     for pair in halves:
-        directions = [
-            pca.principal_components(
-                jnp.asarray(
-                    pca.donor_centred_scatter(sums, grid, **{kind: half}).matrix,
-                    jnp.float32,
-                )
-            ).directions[:LEADING]
-            for half in pair
-        ]
+        directions = []
+        for half in pair:
+            matrix = pca.donor_centred_scatter(sums, grid, **{kind: half}).matrix
+            if span is not None:
+                matrix = span @ matrix @ span.T
+            components = pca.principal_components(jnp.asarray(matrix, jnp.float32))
+            directions.append(components.directions[:LEADING])
         found.append(_angles_between(*directions))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *found)
     return SplitHalf(

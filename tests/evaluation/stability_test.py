@@ -83,6 +83,17 @@ def test_halving_matches_directions_found_on_either_half():
     )
 
 
+def test_halves_may_be_analysed_in_the_span_of_the_leading_components():
+    shape = grid.make_grid(60, num_face_donors=4, num_region_donors=40)
+    own, templates = templates_with(np.array([9, 6, 4, *[0.1] * 9]), 0.01, shape)
+    sums = sums_of(shape, templates, own)
+    whole = stability.split_half_over_regions(sums, shape)
+    within = stability.split_half_over_regions(sums, shape, span=np.eye(12)[:6])
+    assert whole is not None and within is not None
+    # The last 6 dimensions hold a thousandth of the spread.
+    np.testing.assert_allclose(within.mean.components, whole.mean.components, atol=0.5)
+
+
 def test_face_donors_hardly_matter_without_interaction():
     shape = grid.make_grid(40, num_face_donors=8, num_region_donors=30)
     own, templates = templates_with(np.linspace(3, 0.5, 12), 1e-3, shape)

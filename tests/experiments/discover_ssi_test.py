@@ -1,129 +1,27 @@
-"""discover_ssi: what a run leaves, what stops it, and that kill -9 changes nothing."""
+"""discover_ssi: what a run leaves, and that its numbers are right."""
 
 import base64
-import csv
-import dataclasses
-import fcntl
-import functools
-import io
 import json
-import os
 import pathlib
-import random
 import re
-import signal
 import stat
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 import safetensors
-import safetensors.numpy
 from matplotlib.figure import Figure
 from PIL import Image
+from ssi_runs import F, N, status_of, tensors
 
-from experiments import discover_ssi
-from experiments.discover_ssi import Config
-from experiments.inputs import Source
 from facedirs_jax import figures
 from facedirs_jax.checkpoints import load_backbone
 from facedirs_jax.directions.record import load_directions, model_of
-from facedirs_jax.errors import InputError
 
-ROOT = pathlib.Path(__file__).parents[2]
-N, F = 10, 6  # portraits, face donors of the runs from the command line
 FIGURES = {"blends", "stability", "variance"} | {
     f"{region}_{figure}"
     for region in ("nose", "eyes")
     for figure in ("scree", "component_1", "component_2", "component_3")
 }
-
-
-def command_line(portraits, out) -> list[str]:
-    return [
-        f"--images={portraits}",
-        f"--out_dir={out}",
-        "--regions=nose,eyes",
-        f"--face_donors={F}",
-        "--seed=3",
-        "--chunk=1",
-        "--save_templates",
-    ]
-
-
-def same_as_command_line(portraits, out) -> Config:
-    return Config(
-        Source((str(portraits),)),
-        str(out),
-        regions=("nose", "eyes"),
-        face_donors=F,
-        seed=3,
-        chunk=1,
-        save_templates=True,
-    )
-
-
-@pytest.fixture(scope="module")
-def finished(portraits, environment, tmp_path_factory):
-    """A whole run by `python -m`; its directory is `out` below the folder given."""
-    folder = tmp_path_factory.mktemp("finished")
-    command = [sys.executable, "-m", "experiments.discover_ssi", "--processes=2"]
-    command += command_line(portraits, folder / "made" / "out")
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    (folder / "printed").write_text(done.stdout)
-    (folder / "logged").write_text(done.stderr)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def out(finished):
-    return finished / "made" / "out"
-
-
-@pytest.fixture(scope="module")
-def cache(environment):
-    """Where landmarks are kept unless --cache_dir says otherwise."""
-    return pathlib.Path(environment["XDG_CACHE_HOME"], "facedirs_jax")
-
-
-@pytest.fixture
-def quick(portraits, tmp_path, cache, monkeypatch):
-    """Runs in this process, of one shape, so that only the first compiles anything.
-
-    Noses of 6 donors in 4 faces, without figures.
-    """
-    known = functools.cache(load_backbone)
-    monkeypatch.setattr(discover_ssi, "load_backbone", known)
-    monkeypatch.setattr(figures, "draw_discoveries", lambda *_, **__: {})
-
-    def run(images=portraits, limit=None, backbone="dlib_resnet", **settings):
-        source = Source((str(images),), backbone, limit, cache_dir=str(cache))
-        asked = {
-            "out_dir": str(tmp_path / "out"),
-            "regions": ("nose",),
-            "face_donors": 4,
-            "region_donors": 6,
-            "chunk": 16,
-            "save_templates": True,
-        }
-        assert discover_ssi.run(Config(source, **asked | settings)) == 0
-        return tmp_path / "out"
-
-    return run
-
-
-def status_of(out) -> list[dict[str, str]]:
-    with open(out / "status.csv", encoding="utf-8", newline="") as table:
-        return list(csv.DictReader(table))
-
-
-def tensors(out, name) -> dict[str, np.ndarray]:
-    return safetensors.numpy.load_file(out / f"{name}.safetensors")
 
 
 def test_a_run_leaves_all_that_it_promises(finished, out):
@@ -280,109 +178,6 @@ def test_figures_are_pictures(out):
             assert len(picture.convert("L").getcolors(256) or ()) > 20, path
 
 
-def test_a_second_run_needs_resume(portraits, out):
-    with pytest.raises(InputError, match=r"holds a run \(complete\); pass --resume"):
-        discover_ssi.run(same_as_command_line(portraits, out))
-
-
-def contents(folder):
-    paths = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.relative_to(folder): path.read_bytes() for path in paths}
-
-
-def test_resuming_a_complete_run_changes_nothing(portraits, out, capsys):
-    before = contents(out)
-    config = dataclasses.replace(same_as_command_line(portraits, out), resume=True)
-    assert discover_ssi.run(config) == 0
-    assert contents(out) == before
-    assert f"{out} is complete already" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("setting", "value", "named"),
-    [
-        ("seed", 4, "seed was 3 and is now 4"),
-        ("regions", ("nose",), r"regions was \{.*\.\.\. and is now \{.*\}"),
-        ("face_donors", None, "face_donors was 6 and is now null"),
-        ("color_transfer", "lab", 'color_transfer was "none" and is now "lab"'),
-        ("chunk", 2, "chunk was 1 and is now 2"),
-        ("save_templates", False, "save_templates was true and is now false"),
-    ],
-)
-def test_a_run_of_other_settings_is_refused_by_name(
-    portraits, out, setting, value, named
-):
-    before = contents(out)
-    config = dataclasses.replace(
-        same_as_command_line(portraits, out), resume=True, **{setting: value}
-    )
-    refusal = rf"holds a run with other settings: {named}\. .* another --out_dir"
-    with pytest.raises(InputError, match=refusal):
-        discover_ssi.run(config)
-    assert contents(out) == before
-
-
-def test_other_faces_are_refused_on_resume(portraits, out):
-    config = dataclasses.replace(
-        same_as_command_line(portraits, out),
-        source=Source((str(portraits),), limit=9),
-        resume=True,
-    )
-    with pytest.raises(InputError, match="other settings: faces_sha256 was"):
-        discover_ssi.run(config)
-
-
-# As the command line, but keeps the journal after every segment, says where each region
-# begins, and draws nothing.
-CAREFULLY = """
-import runpy
-from facedirs_jax import figures, journal
-figures.draw_discoveries = lambda *_, **__: {}
-journal.JOURNAL_SECONDS = 0.0
-untouched = journal.run_grid
-def run_grid(*args, start=None, **settings):
-    print("begins at", start.next_cell if start else 0, flush=True)
-    return untouched(*args, start=start, **settings)
-journal.run_grid = run_grid
-runpy.run_module("experiments.discover_ssi", run_name="__main__", alter_sys=True)
-"""
-
-
-def cells_done(out, region) -> int:
-    path = out / "journal" / f"{region}.safetensors"
-    if not path.exists():
-        return 0
-    with safetensors.safe_open(path, "numpy") as opened:
-        return json.loads(opened.metadata()["journal"])["next_cell"]
-
-
-def test_a_killed_run_resumes_to_the_same_bits(portraits, environment, out, tmp_path):
-    killed = tmp_path / "out"
-    command = [sys.executable, "-c", CAREFULLY, *command_line(portraits, killed)]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
-    ) as process:
-        while not (killed / "journal" / "nose.safetensors").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        time.sleep(random.uniform(0, 1))
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
-    assert json.loads((killed / "run.json").read_text())["state"] == "unfinished"
-    reached = [cells_done(killed, region) for region in ("nose", "eyes")]
-    assert reached[0] > 0
-
-    command.append("--resume")
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    begun = re.findall(r"^begins at (\d+)$", done.stdout, flags=re.M)
-    assert list(map(int, begun)) == reached
-    for name in ("directions.safetensors", "templates.safetensors"):
-        assert (killed / name).read_bytes() == (out / name).read_bytes(), reached
-
-
 def test_donors_are_as_many_as_asked_for(quick):
     out = quick(resume=True)  # there is nothing to resume yet: it begins
     pairs = tensors(out, "templates")["nose/pairs"]
@@ -432,173 +227,12 @@ def test_region_donors_come_from_a_folder_of_their_own(quick, portraits, tmp_pat
 
 
 def test_colours_are_matched_where_asked_for(quick, tmp_path):
-    plain = quick(out_dir=str(tmp_path / "plain")).with_name("plain")
+    plain = quick(out_dir=str(tmp_path / "plain"))
     out = quick(color_transfer="lab")
-    assert load_directions(out / "directions.safetensors").data["color_transfer"] == (
-        "lab"
-    )
-    pairs, before = (tensors(plain, "templates")[f"nose/{a}"] for a in _SAVED)
-    same_pairs, after = (tensors(out, "templates")[f"nose/{a}"] for a in _SAVED)
-    np.testing.assert_array_equal(pairs, same_pairs)
-    moved = np.linalg.norm(before - after, axis=1)
+    found = load_directions(out / "directions.safetensors")
+    assert found.data["color_transfer"] == "lab"
+    assert len(found.sets["nose"].about["variance_lost_to_color"]) == 3
+    before, after = (tensors(folder, "templates") for folder in (plain, out))
+    np.testing.assert_array_equal(before["nose/pairs"], after["nose/pairs"])
+    moved = np.linalg.norm(before["nose/templates"] - after["nose/templates"], axis=1)
     assert 0.01 < moved.mean() < 0.3  # dlib takes 0.6 for another person
-
-
-_SAVED = ("pairs", "templates")
-
-
-@pytest.fixture
-def mixed(portraits, tmp_path):
-    """A folder of ten good pictures of all sorts, and nine bad ones."""
-    folder = tmp_path / "mixed"
-    (folder / "deep" / "er").mkdir(parents=True)
-    photos = [Image.open(path).convert("RGB") for path in sorted(portraits.iterdir())]
-    sideways = Image.Exif()
-    sideways[0x0112] = 6  # turn it clockwise to see it upright
-    grey = np.asarray(photos[2].convert("L")).astype(np.uint16) * 257
-    photos[0].save(folder / "same_name.png")
-    photos[1].save(folder / "deep" / "same_name.png")
-    Image.fromarray(grey).save(folder / "grey_16_bit.png")
-    photos[3].convert("CMYK").save(folder / "cmyk.jpg", quality=95)
-    turned = photos[4].transpose(Image.Transpose.ROTATE_90)
-    turned.save(folder / "sideways.jpg", exif=sideways, quality=95)
-    photos[5].convert("RGBA").save(folder / "rgba.png")
-    photos[6].save(folder / "capitals.JPG", quality=95)
-    photos[7].save(folder / "photo.webp", quality=95)
-    photos[8].save(folder / "photo.bmp")
-    photos[0].save(folder / "deep" / "er" / "twin.png")
-
-    (folder / "empty.jpg").touch()
-    (folder / "letter.jpg").write_text("Dear Sir or Madam, this is no picture.")
-    (folder / "labels.csv").write_text("file,age\n")
-    photos[0].save(folder / "animated.gif", save_all=True, append_images=photos[1:3])
-    Image.new("1", (20_000, 10_000)).save(folder / "bomb.png")
-    Image.new("RGB", (1, 1)).save(folder / "dot.png")
-    Image.new("RGB", (200, 200), "gray").save(folder / "wall.png")
-    jpeg = io.BytesIO()
-    photos[9].save(jpeg, "JPEG")
-    (folder / "cut.jpg").write_bytes(jpeg.getvalue()[: len(jpeg.getvalue()) // 2])
-    two = np.concatenate([np.asarray(photos[0]), np.asarray(photos[1])], axis=1)
-    Image.fromarray(two).save(folder / "two.png")
-    return folder
-
-
-WRONG = {
-    "empty.jpg": ("unreadable", r"is empty \(0 bytes\); copy it anew"),
-    "letter.jpg": ("unreadable", "is no picture; expected one of JPEG, PNG"),
-    "labels.csv": ("skipped", r"\.csv: not the name of a picture"),
-    "animated.gif": ("unreadable", "is a GIF, .* save it as PNG or JPEG"),
-    "bomb.png": ("unreadable", "more than the 64 megapixels allowed; shrink it"),
-    "dot.png": ("too_small", "1 x 1 px; a face needs at least 40 px a side"),
-    "wall.png": ("no_face", "no face was found; use a frontal portrait"),
-    "cut.jpg": ("unreadable", "is damaged or cut short .* save it anew as PNG"),
-    "two.png": ("many_faces", "2 faces were found; crop the picture to one person"),
-}
-
-
-def test_bad_pictures_are_named_and_the_run_goes_on(quick, mixed, portraits):
-    out = quick(mixed)
-    rows = status_of(out)
-    by_file = {str(pathlib.Path(row["file"]).relative_to(mixed)): row for row in rows}
-    for file, (status, reason) in WRONG.items():
-        row = by_file.pop(file)
-        assert (row["status"], row["face"]) == (status, "")
-        assert re.search(reason, row["reason"]), row
-    assert {row["status"] for row in by_file.values()} == {"ok"} and len(by_file) == N
-    twins = {
-        file for file, row in by_file.items() if "the same picture" in row["reason"]
-    }
-    assert twins == {"same_name.png"}  # the second of the two in the order of paths
-    assert int(by_file["sideways.jpg"]["width"]) == 240
-    assert tensors(out, "templates")["nose/pairs"].max() < N
-
-
-def test_strict_stops_at_the_first_bad_picture(quick, mixed, tmp_path):
-    complaint = r"8 pictures do not show one face; .* --strict\n.*animated.gif: unread"
-    for _ in range(2):  # a run that failed leaves nothing to be resumed
-        with pytest.raises(InputError, match=complaint):
-            quick(mixed, strict=True)
-    assert len(status_of(tmp_path / "out")) == N + len(WRONG)
-    assert not (tmp_path / "out" / "journal").exists()
-
-
-def test_too_few_faces_stop_a_run(quick, mixed, tmp_path):
-    for path in mixed.rglob("*"):
-        if path.name not in (*WRONG, "cmyk.jpg", "rgba.png") and path.is_file():
-            path.unlink()
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / ".run.json.x7y8z9").touch()  # of a run killed at its very start
-    complaint = "at least 3 region donors and has 2; add portraits(?s:.*)dot.png: too_"
-    with pytest.raises(InputError, match=complaint):
-        quick(mixed, face_donors=None, region_donors=None)
-    assert len(status_of(tmp_path / "out")) == 2 + len(WRONG)
-
-
-@pytest.mark.parametrize(
-    ("settings", "complaint"),
-    [
-        ({"images": "gone"}, r"cannot read 'gone' \(No such file.*correct the path"),
-        ({"images": "."}, "no picture in the folder '.'; it needs files that end in"),
-        ({"backbone": "dlib_resnt"}, "known are: .*did you mean 'dlib_resnet'"),
-        ({"regions": ("nosw",)}, "unknown region 'nosw'; known: nose, eyes"),
-        ({"regions_file": "no.toml"}, r"no\.toml: not a readable TOML file"),
-        ({"region_images": ("gone",)}, "cannot read 'gone'"),
-        ({"region_donors": 11}, "11 region donors .* 10 usable .* ask for fewer or"),
-        ({"out_dir": "taken"}, r"taken holds other files \(photo.png\) and no run"),
-        ({"out_dir": "taken/photo.png"}, r"photo\.png: cannot be written"),
-    ],
-)
-def test_what_cannot_work_is_refused_with_a_remedy(
-    quick, tmp_path, monkeypatch, settings, complaint
-):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken" / "photo.png").touch()
-    if settings.get("images") == ".":
-        (tmp_path / "taken" / "photo.png").rename(tmp_path / "taken" / "notes.txt")
-    with pytest.raises(InputError, match=complaint):
-        quick(**settings)
-
-
-def test_a_folder_that_cannot_be_read_stops_a_run(quick, portraits, monkeypatch):
-    untouched = os.scandir
-
-    def refuse(path):  # chmod would not: tests may run as root
-        if os.fspath(path) == str(portraits):
-            raise PermissionError(13, "Permission denied", str(portraits))
-        return untouched(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(InputError, match=r"\(Permission denied\); correct .* leave it"):
-        quick()
-
-
-def test_two_runs_do_not_share_a_directory(quick, tmp_path):
-    (tmp_path / "out").mkdir()
-    with open(tmp_path / "out" / ".lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match="another run is working in it"):
-            quick()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["--regions=nosw"], "error: unknown region 'nosw'; known: nose, eyes"),
-        (["--limit=2"], "error: a grid needs at least 3 region donors and has 2; add"),
-        (["portrait.png"], "error: unexpected argument 'portrait.png'; see --help"),
-    ],
-)
-def test_a_users_mistake_ends_in_one_line_and_code_2(
-    portraits, environment, tmp_path, arguments, complaint
-):
-    command = [sys.executable, "-m", "experiments.discover_ssi", *arguments]
-    command += [f"--images={portraits}", f"--out_dir={tmp_path / 'out'}"]
-    command.append("--processes=1")
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    *logged, last = done.stderr.splitlines()
-    assert last.startswith(complaint)
-    assert all("] pictures: 2 ok" in line for line in logged) and not done.stdout
