@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from facedirs_jax import figures, files, runs
+from facedirs_jax import charts, figures, files, runs
 from facedirs_jax.blending import ColorTransfer
 from facedirs_jax.checkpoints import load_backbone
 from facedirs_jax.grid import CHUNK, SEGMENT, make_grid, run_grid
@@ -100,7 +100,7 @@ def run(config: Config) -> int:
             "versions": runs.versions(),
         }
         files.write_text(out / "bench.json", json.dumps(result, indent=1) + "\n")
-        figures.save_figure(out / "bench.png", figures.draw_times(timed))
+        figures.save_figure(out / "bench.png", charts.draw_times(timed))
     for what, values in timed.items():
         print(
             f"{what}: {statistics.median(values):.2f} ms a blend "

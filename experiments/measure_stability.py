@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from facedirs_jax import figures, files, runs
+from facedirs_jax import charts, figures, files, runs
 from facedirs_jax.backbones import Backbone
 from facedirs_jax.checkpoints import load_backbone
 from facedirs_jax.directions.record import model_of
@@ -120,7 +120,7 @@ def run(config: Config) -> int:
                 )
                 print(_line(name, count, angles[name, count]), flush=True)
         files.write_text(out / "stability.csv", _table(angles))
-        figures.save_figure(out / "stability.png", figures.draw_people(angles))
+        figures.save_figure(out / "stability.png", charts.draw_people(angles))
         runs.write(out, run_json | {"state": runs.COMPLETE})
     return 0
 

@@ -1,4 +1,4 @@
-"""Figures; the only file that imports matplotlib.
+"""Figures of faces; this and `charts` alone import matplotlib.
 
 Faces are named by their row among the usable faces, never by file name.
 """
@@ -12,18 +12,13 @@ import jax.numpy as jnp
 import matplotlib.figure
 import numpy as np
 
-from facedirs_jax import files
+from facedirs_jax import charts, files
 from facedirs_jax.blending import ColorTransfer, blend_pairs
 from facedirs_jax.discovery import Discovery
-from facedirs_jax.evaluation.stability import LEADING, Angles, SplitHalf
 from facedirs_jax.grid import Grid
 
 Figure = matplotlib.figure.Figure
 
-# Okabe and Ito's palette, told apart by the colour-blind too.
-_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
-_COLORS = (_BLUE, _ORANGE, _GREEN, _GREY)
-_SCREE_COMPONENTS = 20
 _END_DONORS = 6
 _SHEET_DONORS = 6
 _END_SHARE = 0.1  # of the region donors, averaged at either end
@@ -67,13 +62,13 @@ def draw_discoveries(
     own_masks = {name: mask[face] for name, mask in masks.items()}
     figures = {
         "blends": draw_blends(crops[np.append(face, donors)], own_masks, blends),
-        "stability": draw_stability(discoveries),
+        "stability": charts.draw_stability(discoveries),
     }
-    shares = draw_variance(discoveries)
+    shares = charts.draw_variance(discoveries)
     if shares is not None:
         figures["variance"] = shares
     for name, found in discoveries.items():
-        figures[f"{name}_scree"] = draw_scree(name, found)
+        figures[f"{name}_scree"] = charts.draw_scree(name, found)
         for component in range(found.effects.shape[1]):
             figures[f"{name}_component_{component + 1}"] = draw_component(
                 name, component, found, grid, crops, masks[name]
@@ -112,43 +107,6 @@ def draw_blends(
         row[1].imshow(donors[0])
         for axis, blend in zip(row[2:], blends[name], strict=True):
             axis.imshow(np.clip(blend, 0, 1))
-    return figure
-
-
-def draw_scree(name: str, discovery: Discovery) -> Figure:
-    """Draws the share of variance of each component, and what noise would give.
-
-    Args:
-        name: of the region.
-        discovery: [D] eigenvalues and so on.
-
-    Returns:
-        Figure with one panel.
-    """
-    about = discovery.directions.about
-    total = discovery.eigenvalues.sum()
-    shown = min(_SCREE_COMPONENTS, len(discovery.eigenvalues), len(discovery.null))
-    numbers = np.arange(1, shown + 1)
-    figure, axis = _panel()
-    axis.bar(
-        numbers, discovery.eigenvalues[:shown] / total, color=_BLUE, label="component"
-    )
-    axis.plot(
-        numbers,
-        discovery.null[:shown] / total,
-        "o-",
-        color=_ORANGE,
-        markersize=3,
-        label="noise, 95th percentile (parallel analysis)",
-    )
-    axis.set_xlabel("component")
-    axis.set_ylabel("share of variance")
-    axis.set_title(
-        f"{name}: {about['components_for_90_percent']} components hold 90 %, "
-        f"{about['components_above_noise']} stand above noise",
-        fontsize=10,
-    )
-    axis.legend(frameon=False, fontsize=8)
     return figure
 
 
@@ -217,86 +175,6 @@ def _outlined(crop: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return (crop * (0.45 + 0.55 * mask[:, :, None])).round().astype(np.uint8)
 
 
-def draw_stability(discoveries: Mapping[str, Discovery]) -> Figure:
-    """Draws split-half angles of the leading components and of what they span.
-
-    Args:
-        discoveries: by region; [LEADING] angles each.
-
-    Returns:
-        Figure with a panel for region donors and one for face donors.
-    """
-    figure = Figure(figsize=(9, 3), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    kinds = ("over_regions", "over_faces")
-    for panel, kind, what in zip(panels, kinds, ("region", "face"), strict=True):
-        splits: dict[str, SplitHalf | None] = {
-            name: getattr(found, kind) for name, found in discoveries.items()
-        }
-        for place, (name, split) in enumerate(splits.items()):
-            if split is None:
-                continue
-            heights = [*split.mean.components, split.mean.subspace[0]]
-            spreads = [*split.spread.components, split.spread.subspace[0]]
-            width = 0.8 / len(splits)
-            panel.bar(
-                np.arange(LEADING + 1) + place * width,
-                heights,
-                width,
-                yerr=spreads,
-                label=name,
-                color=_COLORS[place % len(_COLORS)],
-                error_kw={"lw": 0.8},
-            )
-        panel.set_xticks(
-            np.arange(LEADING + 1) + 0.4 - 0.4 / len(splits),
-            [*_pc_names(), f"span of {LEADING}"],
-        )
-        panel.set_title(f"halving the {what} donors", fontsize=10)
-        panel.set_ylim(0, 90)
-        if panel.containers:  # else there were too few donors to halve
-            panel.legend(frameon=False, fontsize=8)
-    panels[0].set_ylabel("degrees between the halves")
-    return figure
-
-
-def draw_variance(discoveries: Mapping[str, Discovery]) -> Figure | None:
-    """Draws where the variance of the templates lies, as one bar a region.
-
-    Args:
-        discoveries: by region.
-
-    Returns:
-        Figure with one panel; None where no grid was large enough.
-    """
-    shares = {
-        name: found.shares._asdict()
-        for name, found in discoveries.items()
-        if found.shares is not None
-    }
-    if not shares:
-        return None
-    figure, axis = _panel(height=0.9 + 0.45 * len(shares))
-    left = np.zeros(len(shares))
-    names = list(shares)
-    for part, color in (("face", _GREY), ("region", _BLUE), ("interaction", _ORANGE)):
-        widths = np.array([shares[name][part] for name in names])
-        label = part if part == "interaction" else f"{part} donor"
-        bars = axis.barh(names, widths, left=left, color=color, label=label)
-        axis.bar_label(bars, fmt="{:.2f}", label_type="center", fontsize=8)
-        left += widths
-    axis.invert_yaxis()
-    axis.set_xlim(0, 1)
-    axis.set_xlabel("share of the variance of all templates")
-    figure.legend(frameon=False, fontsize=8, ncols=3, loc="outside upper center")
-    return figure
-
-
-def _panel(height: float = 3.0) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(6, height), layout="constrained")
-    return figure, figure.subplots()
-
-
 def _sheet(rows: int, columns: int, side: float) -> tuple[Figure, np.ndarray]:
     figure = Figure(figsize=(side * columns, side * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -319,58 +197,3 @@ def save_figure(path: str | os.PathLike[str], figure: Figure) -> None:
     """Writes a figure as PNG, atomically."""
     with files.replaced(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
-
-
-def draw_people(angles: Mapping[tuple[str, int], Angles]) -> Figure:
-    """Draws the angles between directions found on two disjoint sets of people.
-
-    Args:
-        angles: [draws, LEADING] each, by region and number of region donors.
-
-    Returns:
-        Figure with one panel a region; a dot a draw, a bar for the mean.
-    """
-    regions = list(dict.fromkeys(name for name, _ in angles))
-    counts = sorted({count for _, count in angles})
-    figure = Figure(figsize=(3.2 * len(regions), 3), layout="constrained")
-    panels = figure.subplots(1, len(regions), sharey=True, squeeze=False)[0]
-    for panel, name in zip(panels, regions, strict=True):
-        for place, count in enumerate(counts):
-            found = angles[name, count]
-            values = np.column_stack([found.components, found.subspace[:, 0]])
-            at = np.arange(LEADING + 1) + place / (len(counts) + 0.5)
-            color = _COLORS[place % len(_COLORS)]
-            panel.bar(at, values.mean(0), 0.8 / len(counts), color=color, alpha=0.5)
-            panel.plot(at, values.T, ".", color=color, markersize=3)
-            panel.plot([], [], "s", color=color, label=f"{count} region donors")
-        panel.set_xticks(
-            np.arange(LEADING + 1) + 0.3, [*_pc_names(), f"span of {LEADING}"]
-        )
-        panel.set_title(name, fontsize=10)
-        panel.set_ylim(0, 90)
-    panels[0].set_ylabel("degrees between two sets of people")
-    panels[-1].legend(frameon=False, fontsize=8)
-    return figure
-
-
-def _pc_names() -> list[str]:
-    return [f"PC{i + 1}" for i in range(LEADING)]
-
-
-def draw_times(times: Mapping[str, list[float]]) -> Figure:
-    """Draws what each round of a benchmark took.
-
-    Args:
-        times: milliseconds an item, one a round, by what was timed.
-
-    Returns:
-        Figure with one panel.
-    """
-    figure, axis = _panel(height=0.9 + 0.4 * len(times))
-    for place, (what, values) in enumerate(times.items()):
-        color = _COLORS[place % len(_COLORS)]
-        axis.barh(what, float(np.median(values)), color=color, alpha=0.5)
-        axis.plot(values, [what] * len(values), "o", color=color, markersize=4)
-    axis.invert_yaxis()
-    axis.set_xlabel("milliseconds; bar: median, dots: rounds")
-    return figure

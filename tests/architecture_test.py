@@ -72,6 +72,7 @@ facedirs_jax.evaluation.variance
 facedirs_jax.evaluation.color
 facedirs_jax.discovery
 facedirs_jax
+facedirs_jax.charts
 facedirs_jax.figures
 facedirs_jax.report
 facedirs_jax.runs
@@ -149,7 +150,7 @@ def test_an_arrow_that_points_back_is_seen(monkeypatch, tmp_path):
 
 
 def test_heavy_libraries_have_one_door_each():
-    assert importers("matplotlib") == {"facedirs_jax.figures"}
+    assert importers("matplotlib") == {"facedirs_jax.charts", "facedirs_jax.figures"}
     assert importers("PIL") == {"facedirs_jax.images"}
     assert importers("jinja2") == {"facedirs_jax.report"}
     assert not importers("torch", "tensorflow", "h5py", "onnx", when_loaded=True)

@@ -52,14 +52,14 @@ def write_keras(path: pathlib.Path, arrays):
                 group.create_dataset(f"{name}:0", data=arrays[name])
 
 
-def vgg16(file: str):
+def vgg16(file: Any):
     dag = vgg16_test.dag_arrays(vgg16_test.TINY, np.random.default_rng(0))
     arrays = vgg16_test.ARRAYS[file](dag, 2)
     recipe = vgg16_test.vgg16.recipe(file, vgg16_test.TINY)
     return recipe, arrays, vgg16_test.filled
 
 
-def resnet50(file: str):
+def resnet50(file: Any):
     tiny = resnet50_test.torchvision_arrays(
         resnet50_test.TINY, np.random.default_rng(0)
     )

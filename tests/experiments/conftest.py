@@ -11,7 +11,7 @@ from ssi_runs import ROOT, command_line
 from experiments import discover_ssi
 from experiments.discover_ssi import Config
 from experiments.inputs import Source
-from facedirs_jax import figures
+from facedirs_jax import charts, figures
 from facedirs_jax.checkpoints import load_backbone
 
 
@@ -54,7 +54,7 @@ def quick(portraits, tmp_path, cache, monkeypatch):
     monkeypatch.setattr(
         figures,
         "draw_discoveries",
-        lambda found, *_, **__: {"stability": figures.draw_stability(found)},
+        lambda found, *_, **__: {"stability": charts.draw_stability(found)},
     )
 
     def run(images=portraits, limit=None, backbone="dlib_resnet", **settings):

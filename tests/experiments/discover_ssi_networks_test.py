@@ -11,7 +11,7 @@ from filled import filled
 from experiments import discover_ssi
 from experiments.discover_ssi import Config
 from experiments.inputs import Source
-from facedirs_jax import figures
+from facedirs_jax import charts, figures
 from facedirs_jax.backbones import RECIPES
 from facedirs_jax.checkpoints import save_checkpoint
 from facedirs_jax.directions.record import load_directions
@@ -36,7 +36,7 @@ def test_a_checkpoint_of_every_network_gives_directions(
     monkeypatch.setattr(
         figures,
         "draw_discoveries",
-        lambda found, *_, **__: {"stability": figures.draw_stability(found)},
+        lambda found, *_, **__: {"stability": charts.draw_stability(found)},
     )
     source = Source((str(portraits),), str(tmp_path / "network"), cache_dir=str(cache))
     asked = Config(
