@@ -1,21 +1,18 @@
-# Two commands that do all of their own set-up: `make quickstart IMAGES=DIR`, `make test`.
+# Two commands that do all of their own set-up: `make quickstart`, `make test`.
 # They need Python 3.11 or newer and nothing else; everything is put into .venv.
 
 RECENT := 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c $(RECENT) 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-EXTRAS ?= test
+EXTRAS ?= test,synth
 OUT ?= runs/quickstart
 LIMIT ?= 60
 
-.PHONY: quickstart images test format clean
+.PHONY: quickstart test format clean
 
-quickstart: images .venv/core
-	$(BIN)/python -m experiments.discover_ssi --images="$(IMAGES)" --limit=$(LIMIT) --out_dir="$(OUT)" --resume
-
-images:
-	@test -n "$(IMAGES)" || { echo "Name a folder of portraits, one frontal face each: make quickstart IMAGES=DIR"; exit 2; }
+quickstart: .venv/core
+	$(BIN)/python -m experiments.discover_ssi $(if $(IMAGES),--images="$(IMAGES)") --limit=$(LIMIT) --out_dir="$(OUT)" --resume
 
 test: .venv/test
 	$(BIN)/ruff check .

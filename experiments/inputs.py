@@ -11,9 +11,13 @@ from absl import flags, logging
 from facedirs_jax.backbones import BACKBONES, Backbone
 from facedirs_jax.errors import InputError
 from facedirs_jax.faces import Faces, FaceStatus, load_faces
+from facedirs_jax.gallery import gallery_folder
 
 _IMAGES = flags.DEFINE_multi_string(
-    "images", None, "Folder of portraits (read recursively) or picture; repeatable."
+    "images",
+    None,
+    "Folder of portraits (read recursively) or picture; repeatable. Without it, the "
+    "rendered portraits of the gallery that ships.",
 )
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Run directory to make.")
 _BACKBONE = flags.DEFINE_string(
@@ -31,7 +35,7 @@ _CACHE_DIR = flags.DEFINE_string(
     "Where landmarks are kept by content hash; default facedirs_jax in the user's "
     "cache folder.",
 )
-flags.mark_flags_as_required(["images", "out_dir"])
+flags.mark_flag_as_required("out_dir")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +53,7 @@ def source_from_flags() -> Source:
     """What the flags say, once they are parsed."""
     home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return Source(
-        images=tuple(_IMAGES.value or ()),
+        images=tuple(_IMAGES.value or [str(gallery_folder() / "images")]),
         backbone=_BACKBONE.value,
         limit=_LIMIT.value,
         processes=_PROCESSES.value or 1,

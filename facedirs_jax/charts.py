@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib
 import matplotlib.figure
 import numpy as np
 
 from facedirs_jax.discovery import Discovery
+from facedirs_jax.evaluation.bootstrap import Estimate
+from facedirs_jax.evaluation.roc import RocCurve
 from facedirs_jax.evaluation.stability import LEADING, Angles, SplitHalf
+from facedirs_jax.evaluation.verification import Pairs
 
 Figure = matplotlib.figure.Figure
 
@@ -177,6 +181,84 @@ def draw_times(times: Mapping[str, list[float]]) -> Figure:
         axis.plot(values, [what] * len(values), "o", color=color, markersize=4)
     axis.invert_yaxis()
     axis.set_xlabel("milliseconds; bar: median, dots: rounds")
+    return figure
+
+
+def draw_roc(curves: Mapping[str, RocCurve]) -> Figure:
+    """Draws the true accept rate over the false one, whose axis is logarithmic.
+
+    Args:
+        curves: by what was compared, with [T] rates each; the easiest first.
+
+    Returns:
+        Figure with one panel; the harder the redder.
+    """
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axis = figure.subplots()
+    colors = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, len(curves)))
+    for (name, curve), color in zip(curves.items(), colors, strict=True):
+        start = np.searchsorted(curve.far, 0, side="right") - 1
+        far = np.maximum(curve.far[start:], 1 / curve.impostor_pairs)
+        axis.step(far, curve.tar[start:], where="post", color=color, label=name)
+    axis.set_xscale("log")
+    axis.set_xlim(right=1)
+    axis.set_ylim(0, 1.01)
+    axis.set_xlabel("false accept rate")
+    axis.set_ylabel("true accept rate")
+    figure.legend(
+        frameon=False,
+        fontsize=7,
+        ncols=1 + len(curves) // 25,
+        loc="outside right upper",
+    )
+    return figure
+
+
+def draw_distances(pairs: Pairs) -> Figure:
+    """Draws how far apart genuine and impostor pairs are.
+
+    Args:
+        pairs: [P] distances.
+
+    Returns:
+        Figure with one panel.
+    """
+    figure, axis = _panel()
+    bins = np.linspace(pairs.distances.min(), pairs.distances.max(), 80).tolist()
+    for of, what, color in (
+        (pairs.same, "genuine", _BLUE),
+        (~pairs.same, "impostor", _ORANGE),
+    ):
+        label = f"{what}, {of.sum()} pairs"
+        axis.hist(
+            pairs.distances[of], bins, density=True, color=color, alpha=0.6, label=label
+        )
+    axis.set_xlabel("distance of templates")
+    axis.set_yticks([])
+    axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def draw_estimates(estimates: Mapping[str, Estimate], what: str) -> Figure:
+    """Draws numbers one below the other, with their intervals of 95 %.
+
+    Args:
+        estimates: by name; the first at the top.
+        what: they are, for the axis.
+
+    Returns:
+        Figure with one panel.
+    """
+    figure, axis = _panel(height=0.8 + 0.19 * len(estimates))
+    names = list(estimates)
+    value, low, high = np.array(list(estimates.values())).T
+    known = np.isfinite(low)
+    axis.hlines(np.flatnonzero(known), low[known], high[known], color=_BLUE, lw=2.5)
+    axis.plot(value, np.arange(len(names)), "o", color=_ORANGE, markersize=4)
+    axis.set_yticks(np.arange(len(names)), names, fontsize=7)
+    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.grid(axis="x", lw=0.4)
+    axis.set_xlabel(f"{what}; interval of 95 % over people")
     return figure
 
 

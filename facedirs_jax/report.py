@@ -5,7 +5,7 @@ import importlib.resources
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 
@@ -13,6 +13,7 @@ from facedirs_jax import files
 from facedirs_jax.discovery import Discovery
 from facedirs_jax.evaluation.stability import LEADING
 from facedirs_jax.grid import Grid
+from facedirs_jax.tables import Row, header_of, shown
 
 
 def summary(name: str, grid: Grid, found: Discovery, rate: float | None) -> str:
@@ -65,13 +66,9 @@ def write_page(
             with that region (of two such, that of the longer name), the others at the
             top.
     """
-    source = importlib.resources.files("facedirs_jax") / "report.html.jinja"
-    template = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined
-    ).from_string(source.read_text(encoding="utf-8"))
     embedded = {figure.stem: _embedded(figure) for figure in figures}
     region_of = {stem: _region_of(stem, sets) for stem in embedded}
-    page = template.render(
+    page = _template("report").render(
         run=run,
         status_counts=status_counts,
         sets=sets,
@@ -82,6 +79,60 @@ def write_page(
         },
     )
     files.write_text(path, page)
+
+
+class Section(NamedTuple):
+    """A part of a report that tells results in tables.
+
+    Attributes:
+        title: its heading.
+        note: what the table shows, and how to read it.
+        rows: of the table.
+        figures: PNG files to stand below it.
+    """
+
+    title: str
+    note: str
+    rows: Sequence[Row]
+    figures: Sequence[pathlib.Path] = ()
+
+
+def write_sections(
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    sections: Sequence[Section],
+) -> None:
+    """Writes a report of tables as one HTML page that needs nothing else.
+
+    Args:
+        path: of the HTML file.
+        title: of the page.
+        facts: what was looked at, by name, for the top.
+        sections: in their order.
+    """
+    parts = [
+        {
+            "title": section.title,
+            "note": section.note,
+            "header": header_of(section.rows),
+            "rows": [
+                [shown(row.get(name)) for name in header_of(section.rows)]
+                for row in section.rows
+            ],
+            "figures": [_embedded(figure) for figure in section.figures],
+        }
+        for section in sections
+    ]
+    page = _template("sections").render(title=title, facts=facts, sections=parts)
+    files.write_text(path, page)
+
+
+def _template(name: str) -> jinja2.Template:
+    source = importlib.resources.files("facedirs_jax") / f"{name}.html.jinja"
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(source.read_text(encoding="utf-8"))
 
 
 def _region_of(stem: str, regions: Iterable[str]) -> str | None:

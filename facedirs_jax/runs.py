@@ -22,7 +22,10 @@ UNFINISHED, COMPLETE = "unfinished", "complete"
 FAILED = "failed"  # before it made anything worth keeping
 _RUN = "run.json"
 _LOCK = ".lock"
-_PACKAGES = ("facedirs-jax", "jax", "jaxlib", "flax", "numpy", "dlib-bin", "pillow")
+_PACKAGES = (
+    *("facedirs-jax", "jax", "jaxlib", "flax", "numpy", "numba", "dlib-bin"),
+    *("opencv-python-headless", "pillow"),
+)
 
 
 @contextlib.contextmanager

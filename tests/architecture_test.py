@@ -24,6 +24,63 @@ facedirs_jax.alignment
 facedirs_jax.faces
 facedirs_jax.regions
 facedirs_jax.blending
+facedirs_jax.gallery
+facedirs_jax.rendering
+facedirs_jax.rendering.head_model
+facedirs_jax.rendering.factors
+facedirs_jax.rendering.morphs
+facedirs_jax.rendering.measures
+facedirs_jax.rendering.factor_table
+facedirs_jax.rendering.sampling
+facedirs_jax.rendering.presets
+facedirs_jax.rendering.compiled
+facedirs_jax.rendering.vectors
+facedirs_jax.rendering.surface
+facedirs_jax.rendering.head_lines
+facedirs_jax.rendering.hairline
+facedirs_jax.rendering.raster
+facedirs_jax.rendering.texels
+facedirs_jax.rendering.zones
+facedirs_jax.rendering.complexion
+facedirs_jax.rendering.spots
+facedirs_jax.rendering.brows
+facedirs_jax.rendering.painter
+facedirs_jax.rendering.skin
+facedirs_jax.rendering.strands
+facedirs_jax.rendering.skull
+facedirs_jax.rendering.strand_growth
+facedirs_jax.rendering.haircuts
+facedirs_jax.rendering.hair
+facedirs_jax.rendering.facial_hair
+facedirs_jax.rendering.lashes
+facedirs_jax.rendering.glasses
+facedirs_jax.rendering.clothing
+facedirs_jax.rendering.backdrop
+facedirs_jax.rendering.camera
+facedirs_jax.rendering.lighting
+facedirs_jax.rendering.eyes
+facedirs_jax.rendering.shadows
+facedirs_jax.rendering.texture
+facedirs_jax.rendering.shading
+facedirs_jax.rendering.scene
+facedirs_jax.rendering.sensor
+facedirs_jax.rendering.picture
+facedirs_jax.rendering.render
+facedirs_jax.rendering.produce
+facedirs_jax.rendering.sheets
+facedirs_jax.rendering.pack_head
+facedirs_jax.datasets.labels
+facedirs_jax.datasets.tree
+facedirs_jax.datasets.builder
+facedirs_jax.datasets.storage
+facedirs_jax.datasets.image_folder
+facedirs_jax.datasets.siblingsdb_hqf
+facedirs_jax.datasets.meds_ii
+facedirs_jax.datasets.multi_pie
+facedirs_jax.datasets.diveface
+facedirs_jax.datasets.lfw
+facedirs_jax.datasets.rendered
+facedirs_jax.datasets
 facedirs_jax.conversion
 facedirs_jax.conversion.strict
 facedirs_jax.conversion.dlib_stream
@@ -50,6 +107,7 @@ facedirs_jax.backbones.facenet
 facedirs_jax.backbones.facenet_recipes
 facedirs_jax.backbones
 facedirs_jax.templates
+facedirs_jax.picture_templates
 facedirs_jax.decoders.layers
 facedirs_jax.decoders.recipe
 facedirs_jax.decoders.ceia_decoder
@@ -70,19 +128,33 @@ facedirs_jax.evaluation
 facedirs_jax.evaluation.stability
 facedirs_jax.evaluation.variance
 facedirs_jax.evaluation.color
+facedirs_jax.evaluation.bootstrap
+facedirs_jax.evaluation.correlations
+facedirs_jax.evaluation.decodability
+facedirs_jax.evaluation.roc
+facedirs_jax.evaluation.verification
+facedirs_jax.tables
+facedirs_jax.evaluation.rendered_faces
+facedirs_jax.evaluation.factor_readings
 facedirs_jax.discovery
 facedirs_jax
 facedirs_jax.charts
 facedirs_jax.figures
 facedirs_jax.report
+facedirs_jax.rendered_checks
 facedirs_jax.runs
 experiments
 experiments.launch
 experiments.inputs
 experiments.bench_grid
+experiments.build_dataset
+experiments.check_rendered_faces
 experiments.convert_checkpoint
 experiments.discover_ssi
+experiments.make_gallery
 experiments.measure_stability
+experiments.pack_head_model
+experiments.render_faces
 experiments.__main__
 """.split()
 
@@ -151,7 +223,15 @@ def test_an_arrow_that_points_back_is_seen(monkeypatch, tmp_path):
 
 def test_heavy_libraries_have_one_door_each():
     assert importers("matplotlib") == {"facedirs_jax.charts", "facedirs_jax.figures"}
-    assert importers("PIL") == {"facedirs_jax.images"}
+    # Pictures from outside come in through `images`; the others write some, or read
+    # their own.
+    assert importers("PIL") == {
+        "facedirs_jax.images",
+        "facedirs_jax.rendering.pack_head",
+        "facedirs_jax.rendering.produce",
+        "facedirs_jax.rendering.sheets",
+        "experiments.make_gallery",
+    }
     assert importers("jinja2") == {"facedirs_jax.report"}
     assert not importers("torch", "tensorflow", "h5py", "onnx", when_loaded=True)
 

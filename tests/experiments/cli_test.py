@@ -56,20 +56,19 @@ def test_help_explains_an_experiment_and_all_of_its_flags(facedirs, experiment):
     done = facedirs(experiment, "--help")
     source = (ROOT / "experiments" / f"{experiment}.py").read_text(encoding="utf-8")
     assert source.partition("\n")[0].strip('"') in done.stdout  # its first sentence
-    converts = experiment == "convert_checkpoint"  # not faces, but a weight file
-    first = "source" if converts else "images"
-    assert f"python -m experiments.{experiment} --{first}=" in done.stdout
+    assert f"python -m experiments.{experiment} --" in done.stdout
     own = re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', source)
+    on_faces = "inputs.source_from_flags()" in source
     common = ("images", "out_dir", "backbone", "limit", "processes")
-    for flag in (*own, *(() if converts else common)):
-        assert re.search(rf"^  --(\[no\])?{flag}: \S", done.stdout, flags=re.M), flag
+    for flag in (*own, *(common if on_faces else ())):
+        assert re.search(rf"^  --(\[no\])?{flag}:\s+\S", done.stdout, flags=re.M), flag
     assert not done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "--images must have a value other than None"),
+        ([], "--out_dir must have a value other than None"),
         (["--chunk=0", "--images=a", "--out_dir=b"], "flag --chunk=0: 0 is not a pos"),
     ],
 )
