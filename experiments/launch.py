@@ -1,5 +1,6 @@
 """How every binary starts and ends: logging, exit codes, no traceback for a mistake."""
 
+import errno
 import logging as standard_logging
 import sys
 from collections.abc import Callable
@@ -14,8 +15,8 @@ def launch(run: Callable[[], int]) -> None:
 
     Args:
         run: does the work once flags are parsed; gives the exit code. An `InputError`
-            out of it is printed as one line and ends the process with code 2; Ctrl-C
-            ends it with 130.
+            out of it, or a full disk, is printed as one line and ends the process with
+            code 2; Ctrl-C ends it with 130.
     """
 
     def main(argv: list[str]) -> int:
@@ -31,6 +32,15 @@ def launch(run: Callable[[], int]) -> None:
             return run()
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
+            return 2
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            place = error.filename or "the disk"
+            print(
+                f"error: {place}: {error.strerror}; free some room and pass --resume",
+                file=sys.stderr,
+            )
             return 2
         except KeyboardInterrupt:
             print("stopped; pass --resume to go on", file=sys.stderr)
