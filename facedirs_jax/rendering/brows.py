@@ -11,7 +11,7 @@ import numpy as np
 from facedirs_jax.rendering.compiled import njit
 from facedirs_jax.rendering.factors import Person
 from facedirs_jax.rendering.texels import Texels
-from facedirs_jax.rendering.zones import step
+from facedirs_jax.rendering.vectors import smooth_step
 
 MIDDLE = np.array(  # |x| and y of the middle line, dm
     [
@@ -157,10 +157,10 @@ def _draw_ground(
         x = CANVAS_X[0] + (column + 0.5) / density
         along = (x - ends[0]) / (ends[1] - ends[0])
         width = HALF_WIDTH * thickness * _table(taper, along, 1)
-        fade = step(-0.06, 0.14, along) * step(1.06, 0.80, along)
+        fade = smooth_step(-0.06, 0.14, along) * smooth_step(1.06, 0.80, along)
         for row in range(rows):
             up = ((row + 0.5) / density - 0.5 * CANVAS_HEIGHT) / width
-            canvas[row, column] = fade * step(1.3, 0.55, abs(up))
+            canvas[row, column] = fade * smooth_step(1.3, 0.55, abs(up))
 
 
 @njit(nogil=True)
@@ -186,7 +186,7 @@ def _draw_hairs(
         length *= 1.0 - 0.35 * along
         opacity = HAIR_OPACITY * density / CANVAS_TEXELS
         opacity *= 0.5 + 0.5 * draws[hair, 4]
-        opacity *= step(-0.05, 0.12, along) * step(1.03, 0.85, along)
+        opacity *= smooth_step(-0.05, 0.12, along) * smooth_step(1.03, 0.85, along)
         x = (ends[0] + along * (ends[1] - ends[0]) - CANVAS_X[0]) * density - 0.5
         y = 0.5 * rows - 0.5 + (0.9 * across - 0.25) * width * density
         steps = int(2.0 * length * density) + 1

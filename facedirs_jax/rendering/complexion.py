@@ -14,7 +14,8 @@ from facedirs_jax.rendering.compiled import njit
 from facedirs_jax.rendering.factors import Look, Person
 from facedirs_jax.rendering.hairline import hair_rgb
 from facedirs_jax.rendering.texels import CLOUDS, FIELD_STEPS, GRAIN_SIDE
-from facedirs_jax.rendering.zones import WRINKLE_SETS, step
+from facedirs_jax.rendering.vectors import smooth_step
+from facedirs_jax.rendering.zones import WRINKLE_SETS
 
 # Linear RGB of skin without melanin, and optical depths of the two layers at 1.
 PALE = (0.830, 0.595, 0.465)
@@ -128,7 +129,7 @@ def complexion(person: Person, look: Look, *, scale: int = 1) -> Complexion:
         blood_clouds=_clouds(person, _BLOOD, BLOOD_CLOUDS),
         flush=person.flush,
         under_eye=person.under_eye,
-        aged=step(*WRINKLE_AGES, person.age) ** 0.75,
+        aged=smooth_step(*WRINKLE_AGES, person.age) ** 0.75,
         folds=int(_draw(person.detail, _FOLDS).integers(WRINKLE_SETS)),
         pores=_draw(person.detail, _PORES).integers(0, GRAIN_SIDE, 2) // scale,
         lips=lips * (1 - painted) + stick * painted,

@@ -9,7 +9,7 @@ from facedirs_jax.rendering.compiled import njit
 from facedirs_jax.rendering.head_model import HeadModel
 from facedirs_jax.rendering.lighting import room_light
 from facedirs_jax.rendering.surface import Eyeballs, find_eyeballs
-from facedirs_jax.rendering.vectors import blend, dot, plus, scaled, smooth, unit
+from facedirs_jax.rendering.vectors import blend, dot, plus, scaled, smooth_step, unit
 
 IRIS_RGB = {  # linear
     "brown": (0.085, 0.035, 0.012),
@@ -134,20 +134,20 @@ def lit_eye(light, iris, eye, upper, lower, normal, view, visible):
     """
     color = _eye_color(iris, eye, normal, light.direction)
     below, above = upper - normal[1], normal[1] - lower
-    shade = 1 - LID_SHADE * smooth(LID_SHADE_REACH, 0.0, below)
-    shade *= 1 - LASH_SHADE * smooth(LASH_SHADE_REACH, 0.0, below)
-    shade *= 1 - RIM_SHADE * smooth(RIM_SHADE_REACH, 0.0, above)
-    open_eye = smooth(SLIT[0], SLIT[1], upper - lower)
+    shade = 1 - LID_SHADE * smooth_step(LID_SHADE_REACH, 0.0, below)
+    shade *= 1 - LASH_SHADE * smooth_step(LASH_SHADE_REACH, 0.0, below)
+    shade *= 1 - RIM_SHADE * smooth_step(RIM_SHADE_REACH, 0.0, above)
+    open_eye = smooth_step(SLIT[0], SLIT[1], upper - lower)
     shade *= 1 - SLIT_SHADE * (1 - open_eye)
-    shade *= 1 - CORNER_SHADE * smooth(0.45, 1.0, abs(normal[0]))
+    shade *= 1 - CORNER_SHADE * smooth_step(0.45, 1.0, abs(normal[0]))
     facing = max(0.0, (dot(normal, light.direction) + 0.1) / 1.1)
     flash = light.flash * facing * visible
     room = room_light(light, normal[1], 1.0)
-    wet = 0.25 * open_eye * smooth(WET_RIM, 0.35 * WET_RIM, above)
+    wet = 0.25 * open_eye * smooth_step(WET_RIM, 0.35 * WET_RIM, above)
     bulged = _cornea_normal(normal)
     mirror = plus(scaled(bulged, 2 * dot(bulged, view)), view, -1.0)
-    spot = smooth(FLASH_SPOT[0], FLASH_SPOT[1], dot(mirror, light.direction))
-    window = smooth(WINDOW_SPOT[0], WINDOW_SPOT[1], dot(mirror, WINDOW))
+    spot = smooth_step(FLASH_SPOT[0], FLASH_SPOT[1], dot(mirror, light.direction))
+    window = smooth_step(WINDOW_SPOT[0], WINDOW_SPOT[1], dot(mirror, WINDOW))
     sparkle = FLASH_GLINT * spot * light.flash * visible * (0.3 + 0.7 * open_eye)
     sparkle += WINDOW_GLINT * window * room[1] * shade + wet * (room[1] + 0.5 * flash)
     return (
@@ -162,7 +162,7 @@ def _eye_color(iris, eye, place, flash):
     """Albedo of an eye in a direction from its middle."""
     share = math.acos(min(1.0, max(-1.0, place[2]))) / IRIS_ANGLE
     inwards = -place[0] if eye == 0 else place[0]
-    color = blend(SCLERA, CARUNCLE, smooth(0.62, 0.85, inwards))
+    color = blend(SCLERA, CARUNCLE, smooth_step(0.62, 0.85, inwards))
     waves = math.sin(place[0] * 90 + place[1] * 37)
     waves *= math.sin(place[1] * 71 - place[0] * 23)
     veins = max(0.0, share - 1) * (VEINS + 0.7 * VEINS * waves)
@@ -170,7 +170,7 @@ def _eye_color(iris, eye, place, flash):
     if share > LIMBUS[1]:
         return color
     shade = _iris_shade(place, share, flash)
-    return blend(scaled(iris, shade), color, smooth(LIMBUS[0], LIMBUS[1], share))
+    return blend(scaled(iris, shade), color, smooth_step(LIMBUS[0], LIMBUS[1], share))
 
 
 @njit(nogil=True)
@@ -178,11 +178,11 @@ def _iris_shade(place, share, flash):
     """Brightness of the iris at a share of its radius, fibres and pupil and all."""
     around = math.atan2(place[1], place[0])
     fibres = 0.80 + 0.20 * math.sin(around * 23 + 3 * math.sin(around * 7))
-    ring = 1 - 0.80 * smooth(LIMBAL_RING, 1.0, share)
+    ring = 1 - 0.80 * smooth_step(LIMBAL_RING, 1.0, share)
     # The cornea gathers light on the side away from the flash.
     caustic = max(0.4, 1 - 0.9 * (place[0] * flash[0] + place[1] * flash[1]))
-    collarette = 1 + 0.4 * smooth(0.75, 0.45, share)
-    pupil = 0.04 + 0.96 * smooth(PUPIL * 0.88, PUPIL * 1.12, share)
+    collarette = 1 + 0.4 * smooth_step(0.75, 0.45, share)
+    pupil = 0.04 + 0.96 * smooth_step(PUPIL * 0.88, PUPIL * 1.12, share)
     return fibres * ring * caustic * collarette * pupil
 
 
@@ -190,5 +190,5 @@ def _iris_shade(place, share, flash):
 def _cornea_normal(place):
     """Normal of the eyeball with the cornea's bulge."""
     angle = math.acos(min(1.0, max(-1.0, place[2])))
-    fan = 1 + CORNEA_TILT * smooth(1.15, 0.9, angle / IRIS_ANGLE)
+    fan = 1 + CORNEA_TILT * smooth_step(1.15, 0.9, angle / IRIS_ANGLE)
     return unit((place[0] * fan, place[1] * fan, place[2]))

@@ -18,8 +18,8 @@ from .head_lines import (
     TABLE_DEGREES,
     draw_line,
     line_height,
-    smooth_step,
 )
+from .vectors import smooth_step
 
 HAIR_RGB = {  # linear
     "black": (0.012, 0.010, 0.009),

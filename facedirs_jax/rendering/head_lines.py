@@ -65,10 +65,3 @@ def line_height(line: np.ndarray, x: float, z: float) -> float:
     place = (share if ahead >= 0 else 2 - share) * 0.5 * (TABLE - 1)
     i = min(int(place), TABLE - 2)
     return line[i] + (place - i) * (line[i + 1] - line[i])
-
-
-@njit(inline="always")
-def smooth_step(low: float, high: float, value: float) -> float:
-    """0 up to `low`, 1 from `high` on, a smooth rise between; `high` may be less."""
-    share = min(max((value - low) / (high - low), 0.0), 1.0)
-    return share * share * (3.0 - 2.0 * share)

@@ -10,6 +10,7 @@ import numpy as np
 from facedirs_jax.rendering.compiled import njit
 from facedirs_jax.rendering.complexion import Complexion, absorb
 from facedirs_jax.rendering.texels import FIELD_STEPS
+from facedirs_jax.rendering.vectors import smooth_step
 from facedirs_jax.rendering.zones import (
     BLOOD,
     DARK,
@@ -20,7 +21,6 @@ from facedirs_jax.rendering.zones import (
     OIL,
     PIGMENT,
     UNDER_EYE,
-    step,
 )
 
 MELANIN_GRAIN, BLOOD_GRAIN = 0.006, 0.06  # a standard deviation of the fine grain
@@ -206,7 +206,7 @@ def _paint_lips(ground: Ground, person: Complexion, row: _Row, y: int) -> None:
         k = int(place)
         here, there = creases[k % len(creases)], creases[(k + 1) % len(creases)]
         crease = here + (place - k) * (there - here)
-        upper = step(UPPER_LIP[0], UPPER_LIP[1], ground.positions[y, i, 1])
+        upper = smooth_step(UPPER_LIP[0], UPPER_LIP[1], ground.positions[y, i, 1])
         light = 1.0 - LIP_CREASE_SHADE * crease - UPPER_LIP_SHADE * upper
         _mix(row, i, person.lips, light, share)
         row.relief[i] *= 1.0 - 0.7 * share
@@ -253,14 +253,14 @@ def _paint_hair(
         scalp = _between(below, above, k, 0, right, up) * row.uneven[i]
         beard = _between(below, above, k, 1, right, up) * row.uneven[i]
         if beard > 0.0:
-            uneven = 1.0 - person.beard_grain * step(-0.2, 1.2, row.pore[i])
+            uneven = 1.0 - person.beard_grain * smooth_step(-0.2, 1.2, row.pore[i])
             share = person.beard_opacity * beard * uneven * row.bare[i]
             _mix(row, i, person.beard, 1.0, share)
             row.relief[i] += STUBBLE_RELIEF * share * row.pore[i]
             row.gloss[i] *= 1.0 - HAIR_DULLNESS * share
         if scalp > 0.0:
             share = person.scalp_opacity * scalp
-            share *= 1.0 - 0.1 * step(-0.5, 1.5, row.pore[i])
+            share *= 1.0 - 0.1 * smooth_step(-0.5, 1.5, row.pore[i])
             _mix(row, i, person.scalp, 1.0, share)
             row.gloss[i] *= 1.0 - HAIR_DULLNESS * share
 

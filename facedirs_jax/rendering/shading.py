@@ -27,7 +27,7 @@ from facedirs_jax.rendering.vectors import (
     plus,
     product,
     scaled,
-    smooth,
+    smooth_step,
     towards,
     unit,
 )
@@ -235,7 +235,7 @@ def _shade_surface(subject, light, maps, camera, asked, what, mix, looks):
             room, shine, scatter = room * seam, 0.0, 0.0
         else:
             color, shine = subject.skin, shine * subject.skin_gloss
-            room *= 1 - NECK_SHADE * smooth(-NECK_SHADE_REACH, 0.0, below)
+            room *= 1 - NECK_SHADE * smooth_step(-NECK_SHADE_REACH, 0.0, below)
     finish = Finish(shine, roughness, scatter, room)
     visible = beside + (1 - beside) * asked[3]
     view = towards(place, camera)

@@ -8,7 +8,8 @@ from facedirs_jax.rendering.compiled import njit
 from facedirs_jax.rendering.complexion import MELANIN_DEPTH, decay
 from facedirs_jax.rendering.factors import Person
 from facedirs_jax.rendering.texels import head_texels
-from facedirs_jax.rendering.zones import FRECKLES, skin_zones, step
+from facedirs_jax.rendering.vectors import smooth_step
+from facedirs_jax.rendering.zones import FRECKLES, skin_zones
 
 FACE_ROWS, FACE_COLUMNS = (0.48, 0.685), (0.32, 0.85)  # of the texture: the face
 MOLES = 1.3  # mean number
@@ -70,7 +71,7 @@ def paint_spots(texture: np.ndarray, positions: np.ndarray, spots: np.ndarray) -
                 for c in range(3):
                     away = positions[y, i, c] - positions[row, column, c]
                     squared += away * away
-                share = step(1.3, 0.5, math.sqrt(squared) / spots[k, 2])
+                share = smooth_step(1.3, 0.5, math.sqrt(squared) / spots[k, 2])
                 if share > 0.0:
                     for c in range(3):
                         depth = MELANIN_DEPTH[c] * spots[k, 3] * share

@@ -53,8 +53,8 @@ def apart(a, b):
     return abs(a[0] - b[0]) + abs(a[1] - b[1]) + abs(a[2] - b[2])
 
 
-@njit(nogil=True)
-def smooth(low, high, value):
+@njit(inline="always")
+def smooth_step(low, high, value):
     """0 up to low, 1 from high on, with a smooth cubic between; low may be higher."""
     t = min(1.0, max(0.0, (value - low) / (high - low)))
     return t * t * (3 - 2 * t)

@@ -19,6 +19,7 @@ from facedirs_jax.rendering.texels import (
     head_mask,
     head_texels,
 )
+from facedirs_jax.rendering.vectors import smooth_step
 
 # Layers of `skin_zones`.
 EVEN, PIGMENT, BLOOD, FLUSH, UNDER_EYE, FRECKLES, LIPS, LID, OIL, DARK = range(10)
@@ -185,13 +186,6 @@ def _segments(lines: tuple) -> np.ndarray:
     )
 
 
-@njit(inline="always")
-def step(low: float, high: float, value: float) -> float:
-    """Smooth step from 0 at `low` to 1 at `high`."""
-    share = min(max((value - low) / (high - low), 0.0), 1.0)
-    return share * share * (3.0 - 2.0 * share)
-
-
 @njit()
 def _paint_bells(
     positions: np.ndarray,
@@ -206,7 +200,7 @@ def _paint_bells(
         for column in range(painted[row, 0], painted[row, 1]):
             x, y = abs(positions[row, column, 0]), positions[row, column, 1]
             z = positions[row, column, 2]
-            front = step(FRONT[0], FRONT[1], z)
+            front = smooth_step(FRONT[0], FRONT[1], z)
             strengths[:] = 0.0
             for b in range(len(bells)):
                 across, up = (x - bells[b, 2]) / bells[b, 4], y - bells[b, 3]
@@ -214,9 +208,9 @@ def _paint_bells(
                 if far < FARTHEST:
                     strengths[int(bells[b, 0])] += front * bells[b, 1] * math.exp(-far)
             strengths[BLOOD] += EAR_BLOOD * ears[row, column]
-            strengths[LID] *= step(LID_EDGE[0], LID_EDGE[1], y)
-            strengths[LIPS] = step(LIP_EDGE[0], LIP_EDGE[1], lips[row, column])
-            strengths[LIPS] *= step(1.0, 1.2, z)
+            strengths[LID] *= smooth_step(LID_EDGE[0], LID_EDGE[1], y)
+            strengths[LIPS] = smooth_step(LIP_EDGE[0], LIP_EDGE[1], lips[row, column])
+            strengths[LIPS] *= smooth_step(1.0, 1.2, z)
             for k in range(len(strengths)):
                 zones[k, row, column] = round(255 * min(strengths[k], 1.0))
 

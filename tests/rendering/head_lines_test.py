@@ -10,8 +10,8 @@ from facedirs_jax.rendering.head_lines import (
     draw_line,
     line_height,
     measure,
-    smooth_step,
 )
+from facedirs_jax.rendering.vectors import smooth_step
 
 
 def test_the_measure_of_an_azimuth_rises_from_0_to_2():
