@@ -3,7 +3,7 @@
 import errno
 
 import pytest
-from absl import app
+from absl import app, logging
 
 from experiments.launch import launch
 from facedirs_jax.errors import InputError
@@ -19,6 +19,8 @@ def ended(monkeypatch, capsys):
 
         codes = []
         monkeypatch.setattr(app, "run", lambda main: codes.append(main(["binary"])))
+        for name in ("use_absl_handler", "set_verbosity"):  # those of other tests stay
+            monkeypatch.setattr(logging, name, lambda *_: None)
         launch(work)
         return codes[0], capsys.readouterr().err
 
