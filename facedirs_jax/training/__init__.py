@@ -1,0 +1,1 @@
+"""Training of face-recognition networks and decoders: losses, data, steps, the loop."""

@@ -1,0 +1,57 @@
+"""Meshes and shardings of training: batches are split over devices, states copied."""
+
+from typing import TypeVar
+
+import jax
+
+from facedirs_jax.errors import InputError
+
+_AXIS = "data"
+Tree = TypeVar("Tree")
+
+
+def data_mesh(*, devices: int | None = None) -> jax.sharding.Mesh:
+    """A mesh whose one axis splits batches.
+
+    Args:
+        devices: how many; None for all that there are.
+
+    Returns:
+        The mesh.
+
+    Raises:
+        InputError: if there are not so many.
+    """
+    found = jax.devices()
+    if devices is not None and not 1 <= devices <= len(found):
+        raise InputError(f"{devices} devices are asked for and {len(found)} are there")
+    chosen = found[:devices]
+    auto = jax.sharding.AxisType.Auto
+    return jax.make_mesh((len(chosen),), (_AXIS,), axis_types=(auto,), devices=chosen)
+
+
+def split(batch: Tree, mesh: jax.sharding.Mesh) -> Tree:
+    """Puts arrays on the devices, each with its share of the rows.
+
+    Args:
+        batch: a pytree of [B, ...] arrays.
+        mesh: of `data_mesh`.
+
+    Returns:
+        The same on the devices.
+
+    Raises:
+        InputError: if B is no multiple of the number of devices.
+    """
+    for array in jax.tree.leaves(batch):
+        if len(array) % mesh.size:
+            raise InputError(
+                f"a batch of {len(array)} cannot be split evenly over {mesh.size} "
+                "devices; choose a multiple"
+            )
+    return jax.device_put(batch, jax.NamedSharding(mesh, jax.P(_AXIS)))
+
+
+def copied(state: Tree, mesh: jax.sharding.Mesh) -> Tree:
+    """Puts a pytree of arrays, any shape, on every device of a mesh."""
+    return jax.device_put(state, jax.NamedSharding(mesh, jax.P()))

@@ -1,0 +1,143 @@
+"""Pictures to train on: who is in them, and which people are held out."""
+
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from facedirs_jax import images
+from facedirs_jax.errors import InputError
+from facedirs_jax.rendering.factor_table import FILE_NAME, SPLITS, read_factor_table
+
+_HELD_OUT = {8: "validation", 9: "test"}  # of ten people; the others train
+_IDENTIFYING = ("preset", "seed", "independent")  # settings that people depend on
+_DESCRIBING = ("identities", "photos", "limit", "size", "fixed_look")
+
+
+class Photo(NamedTuple):
+    """One picture.
+
+    Attributes:
+        path: of the file.
+        identity: whose it is, a name unlike that of anybody else in all folders.
+        split: of `factor_table.SPLITS`; the same for all photos of a person.
+    """
+
+    path: pathlib.Path
+    identity: str
+    split: str
+
+
+def find_photos(folders: Iterable[str | os.PathLike[str]]) -> list[Photo]:
+    """Lists the pictures of folders.
+
+    A folder of `render_faces` has a table of its pictures, which gives people and
+    splits; sets that were rendered from one seed share their people. In any other
+    folder each folder below it is a person; of ten in order of their names eight train,
+    the ninth is for validation and the tenth for testing.
+
+    Args:
+        folders: of pictures; none twice.
+
+    Returns:
+        The pictures, those of one folder side by side.
+
+    Raises:
+        InputError: if a folder is missing, given twice or holds no pictures so ordered.
+    """
+    found: list[Photo] = []
+    seen: set[pathlib.Path] = set()
+    for name in folders:
+        folder = pathlib.Path(name)
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder of pictures")
+        if folder.resolve() in seen:
+            raise InputError(f"{folder}: given twice; give each folder once")
+        seen.add(folder.resolve())
+        table = folder / FILE_NAME
+        found += _rendered(table) if table.exists() else _by_person(folder)
+    return found
+
+
+def is_rendered(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder was made by `render_faces`: it shows no real person."""
+    return _settings(pathlib.Path(folder)) is not None
+
+
+def describe(folder: str | os.PathLike[str]) -> str:
+    """A folder in a few words, with the settings that would render it again."""
+    folder = pathlib.Path(folder)
+    settings = _settings(folder)
+    if settings is None:
+        return folder.resolve().name
+    told = ", ".join(f"{name} {value}" for name, value in settings.items() if value)
+    return f"{folder.resolve().name} (render_faces: {told})"
+
+
+def _rendered(path: pathlib.Path) -> list[Photo]:
+    table = read_factor_table(path)
+    group = _group(path.parent)
+    return [
+        Photo(path.parent / file, f"{group}:{number}", split)
+        for file, number, split in zip(
+            table.files, table.identities.tolist(), table.splits.tolist(), strict=True
+        )
+    ]
+
+
+def _group(folder: pathlib.Path) -> str:
+    """Names who is numbered together: a number is one person within it."""
+    settings = _settings(folder)
+    if settings is None or settings["preset"] == "demographic":
+        return str(folder.resolve())
+    return f"seed {settings['seed']} independent {settings['independent']}"
+
+
+def _settings(folder: pathlib.Path) -> dict[str, object] | None:
+    """Settings of the run that rendered a folder; None if there was none."""
+    try:
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        settings = run["settings"]
+        asked = {name: settings[name] for name in _IDENTIFYING}
+        return asked | {name: settings.get(name) for name in _DESCRIBING}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _by_person(folder: pathlib.Path) -> list[Photo]:
+    people = sorted(entry for entry in folder.iterdir() if entry.is_dir())
+    found = []
+    for number, person in enumerate(people):
+        split = _HELD_OUT.get(number % 10, "train")
+        for file in images.find_images(person):
+            if file.is_picture:
+                identity = f"{folder.resolve()}:{person.name}"
+                found.append(Photo(file.path, identity, split))
+    if not found:
+        raise InputError(
+            f"{folder}: has neither {FILE_NAME}, as render_faces writes, nor a folder "
+            "of pictures for each person"
+        )
+    return found
+
+
+def first_identities(photos: Sequence[Photo], limit: int | None) -> list[Photo]:
+    """The photos of the first so many people of each split, for a trial.
+
+    Args:
+        photos: of `find_photos`.
+        limit: people to train with; of the other splits a quarter as many, at least 2.
+            None for all.
+
+    Returns:
+        Those photos, in their order.
+    """
+    if limit is None:
+        return list(photos)
+    kept: set[str] = set()
+    for split in SPLITS:
+        most = limit if split == "train" else max(2, limit // 4)
+        people = dict.fromkeys(p.identity for p in photos if p.split == split)
+        kept |= {*list(people)[:most]}
+    return [photo for photo in photos if photo.identity in kept]
