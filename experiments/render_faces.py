@@ -30,7 +30,7 @@ from absl import flags
 
 from facedirs_jax import runs
 from facedirs_jax.errors import InputError
-from facedirs_jax.rendering.factor_table import FILE_NAME, write_factor_table
+from facedirs_jax.rendering.factor_table import FILE_NAME, SPLITS, write_factor_table
 from facedirs_jax.rendering.factors import FACTORS
 from facedirs_jax.rendering.presets import PRESETS, Plan, Shot, shots
 from facedirs_jax.rendering.produce import FOLDER, render_shots, table_of
@@ -52,9 +52,10 @@ class Config:
     seed: int = 0
     size: int = 128
     independent: bool = False
-    fixed_look: bool = False
+    fixed_look: bool | None = None
     full: bool = False
     factors: tuple[str, ...] = ()
+    split: str | None = None
     format: str = "png"
     processes: int = 1
     resume: bool = False
@@ -143,8 +144,12 @@ def _define_flags() -> None:
         "independent", False, "Draws every factor without regard to the others."
     )
     flags.DEFINE_bool(
-        "fixed_look", False, "In training: a person's hair, beard and glasses stay."
+        "fixed_look",
+        None,
+        "In training and controlled: whether a person's hair, beard and glasses stay. "
+        "By default they vary in training only.",
     )
+    flags.DEFINE_enum("split", None, SPLITS, "Renders the people of one split only.")
     flags.DEFINE_bool(
         "full", False, "In controlled: all combinations of pose, light, expression."
     )

@@ -14,6 +14,7 @@ import numpy as np
 
 from facedirs_jax.errors import InputError
 
+from .factor_table import SPLITS
 from .factors import EXPRESSIONS, FACTORS, Face, Photo, find_factor, vary
 from .morphs import SHAPE_FACTORS
 from .sampling import (
@@ -58,10 +59,12 @@ class Plan:
         identities: number of people; None for the preset's own.
         photos: photos of each person, where the preset draws them; None for its own.
         independent: draws every factor without regard to the others.
-        fixed_look: keeps hair, facial hair and glasses of a person in `training`.
+        fixed_look: keeps hair, facial hair and glasses of a person in `training` and
+            `controlled`; None for the preset's own: varied in training only.
         full: all combinations of pose, light and expression in `controlled`, instead
             of each by itself from frontal and neutral.
         factors: which to sweep; empty for all.
+        split: keeps the people of one split only; None for all.
     """
 
     preset: str
@@ -69,16 +72,17 @@ class Plan:
     identities: int | None = None
     photos: int | None = None
     independent: bool = False
-    fixed_look: bool = False
+    fixed_look: bool | None = None
     full: bool = False
     factors: tuple[str, ...] = ()
+    split: str | None = None
 
 
 def shots(plan: Plan) -> list[Shot]:
     """All pictures of a data set, those of one person side by side.
 
     Raises:
-        InputError: for an unknown preset or factor, or a count below 1.
+        InputError: for an unknown preset, factor or split, or a count below 1.
     """
     if plan.preset not in PRESETS:
         known = ", ".join(PRESETS)
@@ -88,7 +92,10 @@ def shots(plan: Plan) -> list[Shot]:
             raise InputError(f"{name} is {count}; it must lie within 1 and {_MOST}")
     for factor in plan.factors:
         find_factor(factor)
-    return list(PRESETS[plan.preset](plan))
+    if plan.split not in (None, *SPLITS):
+        raise InputError(f"unknown split {plan.split!r}; known: {', '.join(SPLITS)}")
+    everybody = PRESETS[plan.preset](plan)
+    return [shot for shot in everybody if plan.split in (None, shot.split)]
 
 
 _MOST = 1_000_000
@@ -120,13 +127,19 @@ def _portraits(plan: Plan) -> Iterator[Shot]:
 
 
 def _controlled(plan: Plan) -> Iterator[Shot]:
-    """Pose x light x expression of each person, otherwise the same photo."""
+    """Pose x light x expression of each person, otherwise the same photo.
+
+    With a look that is not fixed, hair, facial hair and glasses are others each time.
+    """
     for identity in range(plan.identities or (20 if plan.full else 100)):
         base = _base(plan, identity)
         still = Photo(base.photo.detail)
         for number, (condition, changed) in enumerate(_conditions(plan.full)):
             detail = int(draws_of(plan.seed, _PHOTO, identity, number).integers(2**31))
             face = base._replace(photo=dataclasses.replace(still, detail=detail))
+            if plan.fixed_look is False:
+                draws = draws_of(plan.seed, _LOOK, identity, number)
+                face = face._replace(look=restyle(draws, base.person, base.look))
             yield _shot(identity, condition, vary(face, **changed))
 
 

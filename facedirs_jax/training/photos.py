@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from facedirs_jax.rendering.factor_table import FILE_NAME, SPLITS, read_factor_t
 
 _HELD_OUT = {8: "validation", 9: "test"}  # of ten people; the others train
 _IDENTIFYING = ("preset", "seed", "independent")  # settings that people depend on
-_DESCRIBING = ("identities", "photos", "limit", "size", "fixed_look")
+_DESCRIBING = ("identities", "photos", "limit", "size", "fixed_look", "split")
 
 
 class Photo(NamedTuple):
@@ -29,23 +30,31 @@ class Photo(NamedTuple):
     split: str
 
 
-def find_photos(folders: Iterable[str | os.PathLike[str]]) -> list[Photo]:
+def find_photos(
+    folders: Iterable[str | os.PathLike[str]], *, person: str = ".*"
+) -> list[Photo]:
     """Lists the pictures of folders.
 
     A folder of `render_faces` has a table of its pictures, which gives people and
     splits; sets that were rendered from one seed share their people. In any other
-    folder each folder below it is a person; of ten in order of their names eight train,
-    the ninth is for validation and the tenth for testing.
+    folder each folder below it is a person or, where there is none, the names of its
+    pictures tell who is in them; of ten people in order of their names eight train, the
+    ninth is for validation and the tenth for testing.
 
     Args:
         folders: of pictures; none twice.
+        person: regular expression of the start of a picture's name, without its
+            ending, that tells who is in it, by its first group if it has one; by
+            default everybody has one picture.
 
     Returns:
         The pictures, those of one folder side by side.
 
     Raises:
-        InputError: if a folder is missing, given twice or holds no pictures so ordered.
+        InputError: if a folder is missing, given twice or holds no pictures so ordered,
+            or the expression is none or fits no picture's name.
     """
+    pattern = _compiled(person)
     found: list[Photo] = []
     seen: set[pathlib.Path] = set()
     for name in folders:
@@ -56,7 +65,7 @@ def find_photos(folders: Iterable[str | os.PathLike[str]]) -> list[Photo]:
             raise InputError(f"{folder}: given twice; give each folder once")
         seen.add(folder.resolve())
         table = folder / FILE_NAME
-        found += _rendered(table) if table.exists() else _by_person(folder)
+        found += _rendered(table) if table.exists() else _by_person(folder, pattern)
     return found
 
 
@@ -105,21 +114,47 @@ def _settings(folder: pathlib.Path) -> dict[str, object] | None:
         return None
 
 
-def _by_person(folder: pathlib.Path) -> list[Photo]:
-    people = sorted(entry for entry in folder.iterdir() if entry.is_dir())
-    found = []
-    for number, person in enumerate(people):
-        split = _HELD_OUT.get(number % 10, "train")
-        for file in images.find_images(person):
-            if file.is_picture:
-                identity = f"{folder.resolve()}:{person.name}"
-                found.append(Photo(file.path, identity, split))
-    if not found:
+def _compiled(person: str) -> re.Pattern[str]:
+    try:
+        return re.compile(person)
+    except re.error as error:
         raise InputError(
-            f"{folder}: has neither {FILE_NAME}, as render_faces writes, nor a folder "
-            "of pictures for each person"
+            f"{person!r} is no regular expression of a person: {error}"
+        ) from error
+
+
+def _by_person(folder: pathlib.Path, pattern: re.Pattern[str]) -> list[Photo]:
+    below = [entry for entry in folder.iterdir() if entry.is_dir()]
+    pictures = [
+        (file.path, entry.name if below else _person_of(file.path, pattern))
+        for entry in sorted(below) or [folder]
+        for file in images.find_images(entry)
+        if file.is_picture
+    ]
+    if not pictures:
+        raise InputError(
+            f"{folder}: has neither {FILE_NAME}, as render_faces writes, nor pictures, "
+            "in a folder for each person or side by side"
         )
-    return found
+    number = {name: n for n, name in enumerate(sorted({who for _, who in pictures}))}
+    return [
+        Photo(
+            path,
+            f"{folder.resolve()}:{who}",
+            _HELD_OUT.get(number[who] % 10, "train"),
+        )
+        for path, who in pictures
+    ]
+
+
+def _person_of(path: pathlib.Path, pattern: re.Pattern[str]) -> str:
+    found = pattern.match(path.stem)
+    if found is None or not (found[1] if pattern.groups else found[0]):
+        raise InputError(
+            f"{path}: its name does not start with {pattern.pattern!r}, which should "
+            "tell who is in it; give another expression"
+        )
+    return found[1] if pattern.groups else found[0]
 
 
 def first_identities(photos: Sequence[Photo], limit: int | None) -> list[Photo]:

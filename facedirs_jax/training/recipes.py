@@ -92,16 +92,16 @@ class BackboneRecipe:
 RECIPES: dict[str, BackboneRecipe] = {
     "vgg16_softmax": BackboneRecipe(
         "vgg16",
-        VGG16Config(width=0.125, image_size=96),
-        alignment="dlib_chip",
+        VGG16Config(width=0.1875, image_size=96),
+        alignment="vggface2_box",
         loss="softmax",
         dropout=0.2,
         smoothing=0.1,
     ),
     "vgg16_softmax_triplet": BackboneRecipe(
         "vgg16",
-        VGG16Config(width=0.125, image_size=96),
-        alignment="dlib_chip",
+        VGG16Config(width=0.1875, image_size=96),
+        alignment="vggface2_box",
         loss="softmax_triplet",
         dropout=0.2,
         smoothing=0.1,

@@ -112,9 +112,29 @@ def test_training_varies_the_look_unless_it_is_fixed():
     assert [s.face.person for s in free] == [s.face.person for s in fixed]
 
 
+def test_a_controlled_look_is_fixed_unless_it_is_let_go():
+    fixed = shots(Plan("controlled", identities=2))
+    free = shots(Plan("controlled", identities=2, fixed_look=False))
+    assert fixed == shots(Plan("controlled", identities=2, fixed_look=True))
+    assert len({s.face.look for s in fixed}) == 2
+    assert len({s.face.look for s in free}) > 0.9 * len(free)
+    assert [(s.condition, s.face.photo, s.face.person) for s in fixed] == [
+        (s.condition, s.face.photo, s.face.person) for s in free
+    ]
+
+
+def test_one_split_has_its_people_alone():
+    everybody = shots(Plan("portraits", identities=30))
+    tested = shots(Plan("portraits", identities=30, split="test"))
+    assert [s.identity for s in tested] == [9, 19, 29]
+    assert tested == [s for s in everybody if s.split == "test"]
+
+
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
+        (Plan("holiday", split="some"), "unknown preset 'holiday'"),
+        (Plan("portraits", split="some"), "unknown split 'some'; known: train"),
         (Plan("holiday"), "unknown preset 'holiday'; known: portraits"),
         (Plan("sweeps", factors=("charm",)), "unknown factor 'charm'"),
         (Plan("portraits", identities=0), "identities is 0"),
