@@ -95,7 +95,7 @@ def loss_and_accuracy(
         margin = objective.margin * grown
         logits = objective.scale * losses.add_angular_margin(scores, labels, margin)
     else:
-        logits = scores = seen @ head["kernel"] + head["bias"][None]
+        logits = scores = _standardised(seen) @ head["kernel"] + head["bias"][None]
 
     def softmax() -> jax.Array:
         smoothing = objective.smoothing
@@ -114,3 +114,15 @@ def loss_and_accuracy(
         return softmax(), accuracy
     later = step >= objective.triplet_from
     return jax.lax.cond(later, triplet, softmax), accuracy
+
+
+def _standardised(embeddings: jax.Array) -> jax.Array:
+    """Embeddings [B, D] with mean 0 and variance 1 in each dimension of the batch.
+
+    A classifier of embeddings that all point one way, as those after a ReLU do, hardly
+    learns; batch normalisation before it mends that and belongs to the classifier, so
+    that templates stay what the network gives (Luo et al., "BNNeck", 1903.07071).
+    """
+    mean = embeddings.mean(axis=0, keepdims=True)
+    variance = ((embeddings - mean) ** 2).mean(axis=0, keepdims=True)
+    return (embeddings - mean) * jax.lax.rsqrt(variance + 1e-5)

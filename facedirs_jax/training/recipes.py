@@ -21,6 +21,7 @@ NETWORKS: dict[str, Callable[..., Any]] = {
     "iresnet": IResNet,
 }
 _OPTIMISER, _AUGMENTATION = OptimiserConfig(), Augmentation()
+_FAST = OptimiserConfig(learning_rate=2e-3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,24 +96,21 @@ RECIPES: dict[str, BackboneRecipe] = {
         VGG16Config(width=0.1875, image_size=96),
         alignment="vggface2_box",
         loss="softmax",
-        dropout=0.2,
-        smoothing=0.1,
+        optimiser=_FAST,
     ),
     "vgg16_softmax_triplet": BackboneRecipe(
         "vgg16",
         VGG16Config(width=0.1875, image_size=96),
         alignment="vggface2_box",
         loss="softmax_triplet",
-        dropout=0.2,
-        smoothing=0.1,
+        optimiser=_FAST,
     ),
     "resnet50_softmax": BackboneRecipe(
         "resnet50",
         ResNet50Config(width=0.25, image_size=96),
         alignment="vggface2_box",
         loss="softmax",
-        dropout=0.2,
-        smoothing=0.1,
+        optimiser=_FAST,
     ),
     "iresnet_arcface": BackboneRecipe(
         "iresnet",
