@@ -19,18 +19,19 @@ nobody, as long as the pictures are.
 
 import csv
 import dataclasses
+import functools
 import io
-import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from absl import flags
 
-from facedirs_jax import figures, files, report, runs
+from facedirs_jax import files, runs
 from facedirs_jax.backbones import BACKBONES, Backbone
 from facedirs_jax.checkpoints import load_backbone
+from facedirs_jax.checks import Check, Draws, write_checks
 from facedirs_jax.directions.record import model_of
 from facedirs_jax.errors import InputError
 from facedirs_jax.evaluation.bootstrap import RESAMPLES
@@ -41,8 +42,6 @@ from facedirs_jax.picture_templates import (
     pictures_fingerprint,
 )
 from facedirs_jax.rendered_checks import (
-    Check,
-    Draws,
     check_correlations,
     check_detection,
     check_factors,
@@ -54,7 +53,6 @@ from facedirs_jax.rendering.factor_table import (
     FactorTable,
     read_factor_table,
 )
-from facedirs_jax.tables import csv_text, flat_rows, plain_text
 
 from .launch import launch
 
@@ -111,7 +109,13 @@ def run(config: Config) -> int:
         }
         files.write_text(out / "status.csv", _status_table(folders, embedded))
         checks = _checks(config, backbone, folders, embedded)
-        _write(out, checks, run_json["settings"])
+        settings = run_json["settings"]
+        write_checks(
+            *(out, checks),
+            title=f"Rendered faces as {settings['backbone']} sees them",
+            facts=settings,
+            show=functools.partial(print, flush=True),
+        )
         runs.write(out, run_json | {"state": runs.COMPLETE})
     print(f"report: {out / 'report.html'}")
     return 0
@@ -186,29 +190,6 @@ def _checks(
         if name in folders:
             yield check_correlations(folders[name].table)
             return
-
-
-def _write(
-    out: pathlib.Path, checks: Iterable[Check], settings: dict[str, object]
-) -> None:
-    """Prints and writes each table as soon as it is there, then the page of all."""
-    (out / "figures").mkdir(mode=0o700, exist_ok=True)
-    sections, results = [], {}
-    for name, section, drawn in checks:
-        lines = (section.title, section.note, plain_text(section.rows), "")
-        print(*lines, sep="\n", flush=True)
-        files.write_text(out / f"{name}.csv", csv_text(section.rows))
-        results[name] = flat_rows(section.rows)
-        named = {f"{name}_{figure}": made for figure, made in drawn.items()}
-        paths = figures.save_figures(out / "figures", named)
-        sections.append(section._replace(figures=paths))
-    files.write_text(out / "results.json", json.dumps(results, indent=1) + "\n")
-    report.write_sections(
-        out / "report.html",
-        title=f"Rendered faces as {settings['backbone']} sees them",
-        facts={key: str(value) for key, value in settings.items()},
-        sections=sections,
-    )
 
 
 def _define_flags() -> None:

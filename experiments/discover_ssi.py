@@ -7,11 +7,12 @@ centres the templates by face donor, and finds the directions along which they v
 
 With N portraits and no --face_donors or --region_donors that is N x (N - 1) blends a
 region. For one number of blends, many region donors and 8 to 32 face donors give far
-steadier directions: --face_donors=16.
+steadier directions: --face_donors=16. With --decoder, faces are moved along the
+directions and decoded, and the decodes measured.
 
 Written to --out_dir: run.json, status.csv (what became of every file),
-directions.safetensors, figures/, report.html, journal/, and, if asked for,
-templates.safetensors. Killed or stopped, it goes on with --resume.
+directions.safetensors, figures/, report.html, journal/, with --decoder traversals.csv,
+and, if asked for, templates.safetensors. Killed or stopped, it goes on with --resume.
 """
 
 import dataclasses
@@ -38,12 +39,14 @@ from facedirs_jax.faces import Faces, join_faces, status_table
 from facedirs_jax.grid import CHUNK, Grid, make_grid, max_blocks_for
 from facedirs_jax.journal import Journal, finish_grid, save_templates
 from facedirs_jax.regions import FEATHER, REGIONS, Region, choose_regions, region_masks
+from facedirs_jax.strips import Strips
 from facedirs_jax.templates import embed, template_dim
 
-from . import inputs
+from . import inputs, traversals
 from .launch import launch
 
 flags.adopt_module_key_flags(inputs)  # so that --help tells of them
+flags.adopt_module_key_flags(traversals)
 
 _REGION_IMAGES = flags.DEFINE_multi_string(
     "region_images", [], "Region donors; --images are then face donors only."
@@ -98,6 +101,7 @@ class Config:
 
     source: inputs.Source
     out_dir: str
+    showing: traversals.Showing | None = None
     region_images: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     regions_file: str | None = None
@@ -123,12 +127,14 @@ def run(config: Config) -> int:
     inputs.keep_apart((*config.source.images, *config.region_images), config.out_dir)
     regions = choose_regions(config.regions, config.regions_file)
     backbone = load_backbone(config.source.backbone)
+    shower = traversals.load_shower(config.showing, backbone)
     with (
         runs.locked(config.out_dir, resume=config.resume) as out,
         jax.default_matmul_precision(config.precision),
     ):
         faces, face_rows, region_rows = _load(config, backbone)
-        run_json = runs.begin(out, _settings(config, regions, backbone, faces))
+        settings = _settings(config, regions, backbone, faces)
+        run_json = runs.begin(out, settings | (shower.settings if shower else {}))
         files.write_text(out / "status.csv", status_table(faces.status))
         if run_json["state"] == runs.COMPLETE:
             print(f"{out} is complete already")
@@ -148,7 +154,7 @@ def run(config: Config) -> int:
             if not (out / "journal").exists():  # else there is something to go on with
                 runs.write(out, run_json | {"state": runs.FAILED})
             raise InputError(f"{error}{inputs.first_unusable(faces.status)}") from error
-        _discover(config, regions, backbone, faces, grid, out, run_json)
+        _discover(config, regions, backbone, shower, faces, grid, out, run_json)
     return 0
 
 
@@ -171,9 +177,9 @@ def _load(
 def _settings(
     config: Config, regions: Mapping[str, Region], backbone: Backbone, faces: Faces
 ) -> dict[str, Any]:
-    """All that the results depend on."""
+    """All that the results depend on, besides the decoder."""
     asked = dataclasses.asdict(config)
-    for name in ("source", "out_dir", "resume", "strict", "regions_file"):
+    for name in ("source", "out_dir", "showing", "resume", "strict", "regions_file"):
         del asked[name]
     return asked | {
         **model_of(inputs.model_name(config.source, backbone), backbone),
@@ -189,6 +195,7 @@ def _discover(
     config: Config,
     regions: Mapping[str, Region],
     backbone: Backbone,
+    shower: traversals.Shower | None,
     faces: Faces,
     grid: Grid,
     out: pathlib.Path,
@@ -199,7 +206,7 @@ def _discover(
         (out / folder).mkdir(mode=0o700, exist_ok=True)
     network, preprocess = backbone
     own = np.asarray(embed(network, preprocess, faces.crops[grid.face_donors]))
-    masks, journals, found = {}, {}, {}
+    masks, journals, found, strips = {}, {}, {}, {}
     rates = dict(run_json.get("blends_per_second", {}))
     for name, region in regions.items():
         found_masks = region_masks(
@@ -235,10 +242,14 @@ def _discover(
             seed=config.seed,
             lost_to_color=lost,
         )
+        if shower:
+            found[name], strips[name] = traversals.show(
+                *(shower, backbone, found[name], faces, grid, own, masks[name])
+            )
         print(report.summary(name, grid, found[name], rates[name]), flush=True)
     if config.save_templates:
         save_templates(out / "templates.safetensors", journals)
-    _write_results(config, backbone, faces, grid, out, run_json, masks, found)
+    _write_results(config, backbone, faces, grid, out, run_json, masks, found, strips)
     for journal in journals.values():
         journal.drop_rows()
     print(f"report: {out / 'report.html'}")
@@ -253,6 +264,7 @@ def _write_results(
     run_json: dict[str, Any],
     masks: Mapping[str, np.ndarray],
     found: Mapping[str, Discovery],
+    strips: Mapping[str, Strips],
 ) -> None:
     """Writes directions, figures and report, and marks the run complete."""
     sets = {name: discovery.directions for name, discovery in found.items()}
@@ -288,12 +300,14 @@ def _write_results(
         status_counts=Counter(row.status for row in faces.status),
         sets={name: directions.about for name, directions in sets.items()},
         figures=paths,
+        strips=traversals.write_strips(out, strips),
     )
     runs.write(out, run_json)
 
 
 def _run_flags() -> int:
     values = flags.FLAGS.flag_values_dict()
+    values["showing"] = traversals.showing_from_flags()
     fields = {f.name: values[f.name] for f in dataclasses.fields(Config)[1:]}
     for name in ("region_images", "regions"):
         fields[name] = tuple(fields[name] or ())

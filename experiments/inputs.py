@@ -13,6 +13,8 @@ from facedirs_jax.errors import InputError
 from facedirs_jax.faces import Faces, FaceStatus, load_faces
 from facedirs_jax.gallery import gallery_folder
 
+from .launch import keep_apart as keep_apart
+
 _IMAGES = flags.DEFINE_multi_string(
     "images",
     None,
@@ -65,21 +67,6 @@ def model_name(source: Source, backbone: Backbone) -> str:
     """What results call the network: not by the folder of a checkpoint, which moves."""
     known = source.backbone in BACKBONES
     return source.backbone if known else backbone.network.weights.name
-
-
-def keep_apart(images: Sequence[str], out_dir: str) -> None:
-    """Refuses an --out_dir inside the pictures, where a run would read its own figures.
-
-    Raises:
-        InputError: if it is.
-    """
-    out = pathlib.Path(out_dir).resolve()
-    for folder in images:
-        if out.is_relative_to(pathlib.Path(folder).resolve()):
-            raise InputError(
-                f"--out_dir {out_dir} lies inside the pictures of {folder}; choose one "
-                "outside"
-            )
 
 
 def load(source: Source, backbone: Backbone) -> Faces:

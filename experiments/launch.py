@@ -2,8 +2,9 @@
 
 import errno
 import logging as standard_logging
+import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from absl import app, logging
 
@@ -47,3 +48,18 @@ def launch(run: Callable[[], int]) -> None:
             return 130
 
     app.run(main)
+
+
+def keep_apart(images: Sequence[str], out_dir: str) -> None:
+    """Refuses an --out_dir inside the pictures, where a run would read its own figures.
+
+    Raises:
+        InputError: if it is.
+    """
+    out = pathlib.Path(out_dir).resolve()
+    for folder in images:
+        if out.is_relative_to(pathlib.Path(folder).resolve()):
+            raise InputError(
+                f"--out_dir {out_dir} lies inside the pictures of {folder}; choose one "
+                "outside"
+            )

@@ -57,6 +57,8 @@ class Config:
     recipe_name: str
     recipe: recipes.BackboneRecipe
     name: str = ""
+    person: str = ".*"
+    licence: str | None = None
     precision: str = "float32"
     seed: int = 0
     limit_identities: int | None = None
@@ -77,7 +79,8 @@ def run(config: Config) -> int:
     Raises:
         InputError: for what the user can mend.
     """
-    photos = first_identities(find_photos(config.data), config.limit_identities)
+    photos = find_photos(config.data, person=config.person)
+    photos = first_identities(photos, config.limit_identities)
     mesh = devices.data_mesh(devices=config.devices)
     preprocess = config.recipe.preprocess()
     with runs.locked(config.out_dir, resume=config.resume) as out:
@@ -192,7 +195,7 @@ def _about(
     return {
         "network": config.recipe.network,
         "loss": config.recipe.loss,
-        "licence": "Apache-2.0" if rendered else "unknown",
+        "licence": config.licence or ("Apache-2.0" if rendered else "unknown"),
         "intended_use": cards.INTENDED_USE,
         "command": config.command,
         "recipe": config.recipe_name,
@@ -250,6 +253,13 @@ def _define_flags() -> None:
     home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     flags.DEFINE_multi_string("data", None, "Folder of pictures; repeatable.")
     flags.DEFINE_string("out_dir", None, "Run directory to make.")
+    flags.DEFINE_string(
+        "person",
+        ".*",
+        "Regular expression of the start of a picture's name that tells who is in it, "
+        "in folders without a folder for each person.",
+    )
+    flags.DEFINE_string("licence", None, "Of the weights; default from the data.")
     flags.DEFINE_string(
         "cache_dir",
         str(pathlib.Path(home, "facedirs_jax")),

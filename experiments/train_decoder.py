@@ -42,10 +42,15 @@ from facedirs_jax.training import (
     devices,
     loop,
 )
-from facedirs_jax.training.crop_sets import CropSet, load_crops
+from facedirs_jax.training.crop_sets import CropSet, load_crops, with_composites
 from facedirs_jax.training.decoder_faces import EmbeddedFaces, embed_once, reports
 from facedirs_jax.training.decoder_training import decoder_training
-from facedirs_jax.training.photos import find_photos, first_identities, is_rendered
+from facedirs_jax.training.photos import (
+    describe,
+    find_photos,
+    first_identities,
+    is_rendered,
+)
 
 from .launch import launch
 
@@ -65,6 +70,10 @@ class Config:
     recipe_name: str
     recipe: decoder_recipes.DecoderRecipe
     name: str = ""
+    person: str = ".*"
+    composites: int = 0
+    seen_by: tuple[str, ...] = ()
+    licence: str | None = None
     precision: str = "float32"
     seed: int = 0
     limit_identities: int | None = None
@@ -85,9 +94,11 @@ def run(config: Config) -> int:
     Raises:
         InputError: for what the user can mend.
     """
-    photos = first_identities(find_photos(config.data), config.limit_identities)
+    photos = find_photos(config.data, person=config.person)
+    photos = first_identities(photos, config.limit_identities)
     mesh = devices.data_mesh(devices=config.devices)
     backbone = load_backbone(config.backbone)
+    others = [load_backbone(name) for name in config.seen_by]
     with runs.locked(config.out_dir, resume=config.resume) as out:
         crops = load_crops(
             photos,
@@ -96,6 +107,7 @@ def run(config: Config) -> int:
             cache_dir=config.cache_dir,
             processes=config.processes,
         )
+        crops = with_composites(crops, count=config.composites, seed=config.seed)
         run_json = runs.begin(out, _settings(config, backbone, crops))
         if run_json["state"] == runs.COMPLETE:
             print(f"{out} is complete already")
@@ -107,18 +119,22 @@ def run(config: Config) -> int:
         about = _about(config, backbone, faces, outcome, run_json)
         found = reports(
             *(decoder, judge, faces),
+            others=others,
             validation_people=config.validation_identities,
             seed=config.seed,
         )
         about["decoding"] = {
-            n: decoder_export.report_fields(r) for n, r in found.items()
+            split: {n: decoder_export.report_fields(r) for n, r in by_network.items()}
+            for split, by_network in found.items()
         }
         files.write_text(out / RESULTS, json.dumps(about["decoding"], indent=1) + "\n")
         if not (out / CHECKPOINT).exists():  # unless killed right after it
             _export(config, faces, decoder, about, out / CHECKPOINT)
         runs.write(out, run_json | {"state": runs.COMPLETE, **_pace(outcome)})
-    for split, fields in about["decoding"].items():
-        print(f"{split}: {decoder_export.report_line(fields)}")
+    for split, by_network in about["decoding"].items():
+        for network, fields in by_network.items():
+            line = decoder_export.report_line(fields)
+            print(f"{split}, as {network} sees them: {line}")
     print(f"trained: {out / CHECKPOINT}")
     return 0
 
@@ -205,11 +221,12 @@ def _about(
     return {
         "backbone": card.name,
         "backbone_sha256": card.sha256,
-        "licence": "Apache-2.0" if rendered else "unknown",
+        "licence": config.licence or ("Apache-2.0" if rendered else "unknown"),
         "intended_use": decoder_export.INTENDED_USE,
         "command": config.command,
         "recipe": config.recipe_name,
-        "data": [pathlib.Path(folder).resolve().name for folder in config.data],
+        "data": [describe(folder) for folder in config.data],
+        "composites": config.composites,
         "data_sha256": faces.crops.fingerprint,
         "rendered": rendered,
         "people": len(set(identities)),
@@ -263,6 +280,26 @@ def _define_flags() -> None:
     flags.DEFINE_string("backbone", None, "Name of a network, or a checkpoint folder.")
     flags.DEFINE_multi_string("data", None, "Folder of pictures; repeatable.")
     flags.DEFINE_string("out_dir", None, "Run directory to make.")
+    flags.DEFINE_string(
+        "person",
+        ".*",
+        "Regular expression of the start of a picture's name that tells who is in it, "
+        "in folders without a folder for each person.",
+    )
+    flags.DEFINE_integer(
+        "composites",
+        0,
+        "Also trains on so many faces put together from the photos of training people, "
+        "each region from another; rendered ones are left alone unless all are.",
+        0,
+    )
+    flags.DEFINE_multi_string(
+        "seen_by",
+        [],
+        "Another network, with crops of the same kind, to compare decodes by at the "
+        "end; repeatable.",
+    )
+    flags.DEFINE_string("licence", None, "Of the weights; default from the data.")
     flags.DEFINE_string(
         "cache_dir",
         str(pathlib.Path(home, "facedirs_jax")),
@@ -322,6 +359,7 @@ def _run_flags() -> int:
     if missing:
         raise InputError(f"give {', '.join(missing)}; see --help")
     values["recipe_name"], values["data"] = values["recipe"], tuple(values["data"])
+    values["seen_by"] = tuple(values["seen_by"])
     values["recipe"] = decoder_recipes.find_decoder_recipe(
         values["recipe_name"], **{name: values[name] for name in _CHANGES}
     )

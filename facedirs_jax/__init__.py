@@ -1,8 +1,9 @@
 """What a face-recognition model encodes, as directions in its template space.
 
 files -> images -> landmarks -> aligned crops -> region masks -> blends -> templates ->
-directions -> report. The names below are jitted where they compute, and are all that a
-notebook needs; the experiment binaries are built from the modules behind them.
+directions -> traversal -> decoded pictures -> report. The names below are jitted where
+they compute, and are all that a notebook needs; the experiment binaries are built from
+the modules behind them.
 """
 
 import jax
@@ -10,6 +11,7 @@ import jax
 from facedirs_jax import blending as _blending
 from facedirs_jax.backbones import BACKBONES, Backbone
 from facedirs_jax.checkpoints import load_backbone, load_decoder
+from facedirs_jax.decoding import decode
 from facedirs_jax.directions.record import (
     DirectionFile,
     Directions,
@@ -21,6 +23,7 @@ from facedirs_jax.errors import InputError
 from facedirs_jax.faces import Faces, load_faces
 from facedirs_jax.regions import REGIONS, Region, load_regions, region_masks
 from facedirs_jax.templates import embed
+from facedirs_jax.traversal import traverse
 
 blend = jax.jit(_blending.blend, static_argnames="color_transfer")
 blend_pairs = jax.jit(_blending.blend_pairs, static_argnames="color_transfer")
@@ -37,6 +40,7 @@ __all__ = [
     "Region",
     "blend",
     "blend_pairs",
+    "decode",
     "discover",
     "embed",
     "load_backbone",
@@ -46,4 +50,5 @@ __all__ = [
     "load_regions",
     "region_masks",
     "save_directions",
+    "traverse",
 ]

@@ -224,19 +224,50 @@ def draw_distances(pairs: Pairs) -> Figure:
         Figure with one panel.
     """
     figure, axis = _panel()
+    _draw_pairs(axis, pairs)
+    axis.set_xlabel("distance of templates")
+    return figure
+
+
+def draw_distances_by_network(
+    pairs: Mapping[str, Pairs], thresholds: Mapping[str, Mapping[str, float]]
+) -> Figure:
+    """Draws `draw_distances` for several networks, each with thresholds as lines.
+
+    Args:
+        pairs: [P] distances each, by network.
+        thresholds: name -> distance, by network; any may be left out.
+
+    Returns:
+        Figure with a panel a network, one below the other.
+    """
+    figure = Figure(figsize=(6, 0.5 + 1.8 * len(pairs)), layout="constrained")
+    panels = figure.subplots(len(pairs), 1, squeeze=False)[:, 0]
+    styles = ("--", ":", "-.")
+    for axis, (name, found) in zip(panels, pairs.items(), strict=True):
+        _draw_pairs(axis, found)
+        for place, (what, at) in enumerate(thresholds.get(name, {}).items()):
+            style = styles[place % len(styles)]
+            axis.axvline(at, color="black", lw=1, ls=style, label=what)
+        axis.set_title(name, fontsize=10)
+        axis.legend(frameon=False, fontsize=8)
+    panels[-1].set_xlabel("distance of templates")
+    return figure
+
+
+def _draw_pairs(axis: Any, pairs: Pairs) -> None:
+    """Histograms of the genuine and the impostor pairs, those of them that exist."""
     bins = np.linspace(pairs.distances.min(), pairs.distances.max(), 80).tolist()
     for of, what, color in (
         (pairs.same, "genuine", _BLUE),
         (~pairs.same, "impostor", _ORANGE),
     ):
-        label = f"{what}, {of.sum()} pairs"
-        axis.hist(
-            pairs.distances[of], bins, density=True, color=color, alpha=0.6, label=label
-        )
-    axis.set_xlabel("distance of templates")
+        if of.any():
+            label = f"{what}, {of.sum()} pairs"
+            kept = pairs.distances[of]
+            axis.hist(kept, bins, density=True, color=color, alpha=0.6, label=label)
     axis.set_yticks([])
     axis.legend(frameon=False, fontsize=8)
-    return figure
 
 
 def draw_estimates(estimates: Mapping[str, Estimate], what: str) -> Figure:

@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -33,6 +33,7 @@ from facedirs_jax.backbones.preprocess import Preprocess
 from facedirs_jax.checkpoint_files import REMEDY, Format, described
 from facedirs_jax.decoders import ceia_decoder, deep_face_decoder, idiap, rbh24
 from facedirs_jax.errors import InputError
+from facedirs_jax.shipped import shipped_folders
 
 NETWORKS: dict[str, tuple[Callable[..., nnx.Module], Callable[..., Any]]] = {
     "dlib_resnet": (dlib_resnet.DlibResNet, dlib_resnet.DlibResNetConfig),
@@ -207,7 +208,8 @@ def load_backbone(path_or_name: str | os.PathLike[str]) -> Backbone:
     """Loads a network with its weights.
 
     Args:
-        path_or_name: a key of `BACKBONES`, or the folder of a checkpoint.
+        path_or_name: a key of `BACKBONES`, the folder of a checkpoint, or the name of
+            one that ships (`shipped.shipped_folders`).
 
     Returns:
         `network, preprocess`.
@@ -220,26 +222,35 @@ def load_backbone(path_or_name: str | os.PathLike[str]) -> Backbone:
     if name in BACKBONES:
         load, preprocess = BACKBONES[name]
         return Backbone(load(), preprocess)
+    network, preprocess, _ = load_checkpoint(_folder_of(name, [*BACKBONES]))
+    if preprocess is None:
+        raise InputError(f"{name}: it holds a decoder; give a backbone's")
+    return Backbone(network, preprocess)
+
+
+def _folder_of(name: str, others: Sequence[str] = ()) -> pathlib.Path:
+    """The folder of a checkpoint by its path, or by its name if it ships."""
     if os.path.isdir(name):
-        network, preprocess, _ = load_checkpoint(name)
-        if preprocess is None:
-            raise InputError(f"{name}: it holds a decoder; give a backbone's")
-        return Backbone(network, preprocess)
-    close = difflib.get_close_matches(name, BACKBONES, n=1)
+        return pathlib.Path(name)
+    shipped = shipped_folders()
+    if name in shipped:
+        return shipped[name]
+    known = sorted([*shipped, *others])
+    close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     if os.path.exists(name):
         hint = f"; convert it: python -m experiments.convert_checkpoint --source={name}"
     raise InputError(
-        f"no backbone {name!r}: give the folder of a checkpoint, or a name; known are: "
-        f"{', '.join(sorted(BACKBONES))}{hint}"
+        f"no network {name!r}: give the folder of a checkpoint, or a name; known are: "
+        f"{', '.join(known)}{hint}"
     )
 
 
-def load_decoder(path: str | os.PathLike[str]) -> nnx.Module:
+def load_decoder(path_or_name: str | os.PathLike[str]) -> nnx.Module:
     """Loads a decoder, [B, D] templates -> [B, S, S, 3] pictures, from a checkpoint.
 
     Args:
-        path: the folder.
+        path_or_name: the folder, or the name of one that ships.
 
     Returns:
         The network.
@@ -247,7 +258,25 @@ def load_decoder(path: str | os.PathLike[str]) -> nnx.Module:
     Raises:
         InputError: if it is no sound checkpoint of a decoder.
     """
-    network, preprocess, _ = load_checkpoint(path)
-    if preprocess is not None:
-        raise InputError(f"{os.fspath(path)}: it holds a backbone; give a decoder's")
-    return network
+    return open_decoder(path_or_name).network
+
+
+def open_decoder(path_or_name: str | os.PathLike[str]) -> Checkpoint:
+    """Loads what `load_decoder` does, with all that the checkpoint says of it.
+
+    Args:
+        path_or_name: the folder, or the name of one that ships.
+
+    Returns:
+        Checkpoint of a decoder; one that was trained here names in `about`, an entry of
+        the manifest, the network that it inverts.
+
+    Raises:
+        InputError: if it is no sound checkpoint of a decoder.
+    """
+    checkpoint = load_checkpoint(_folder_of(os.fspath(path_or_name)))
+    if checkpoint.preprocess is not None:
+        raise InputError(
+            f"{os.fspath(path_or_name)}: it holds a backbone; give a decoder's"
+        )
+    return checkpoint

@@ -16,6 +16,7 @@ from facedirs_jax import charts, files
 from facedirs_jax.blending import ColorTransfer, blend_pairs
 from facedirs_jax.discovery import Discovery
 from facedirs_jax.grid import Grid
+from facedirs_jax.strips import Strips
 
 Figure = matplotlib.figure.Figure
 
@@ -156,6 +157,62 @@ def draw_component(
             axes[place].imshow(_outlined(crops[row], masks[row]))
             axes[place].set_title(f"face {row}", fontsize=7)
     return figure
+
+
+def draw_strips(name: str, strips: Strips) -> Figure:
+    """Draws probes moved along the directions of a region, with what that is worth.
+
+    Args:
+        name: of the region.
+        strips: [P, C, T, S, S, 3] decodes and so on.
+
+    Returns:
+        Figure with a row for each probe and component: the probe's crop, the decodes
+        from the low end to the high one, and the numbers of the row.
+    """
+    probes, shown, steps = strips.decodes.shape[:3]
+    figure = Figure(figsize=(1.2 * steps + 2.6, 1.25 * probes * shown + 0.8))
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
+    figure.suptitle(
+        f"{name}: faces moved along its directions; decoded, not a photo, but for the "
+        "originals on the left",
+        fontsize=10,
+    )
+    ratios = [1.2, *[1.0] * steps, 0.8]
+    places = figure.add_gridspec(probes * shown, steps + 2, width_ratios=ratios)
+    for probe, face in enumerate(strips.probes.rows):
+        first = probe * shown
+        axis = figure.add_subplot(places[first : first + shown, 0])
+        axis.imshow(strips.probes.crops[probe])
+        axis.set_title(f"face {face}, original", fontsize=8)
+        axis.set_axis_off()
+        for component in range(shown):
+            row = [
+                figure.add_subplot(places[first + component, column])
+                for column in range(1, steps + 2)
+            ]
+            _draw_strip(row, strips, probe, component)
+    return figure
+
+
+def _draw_strip(axes: list[Any], strips: Strips, probe: int, component: int) -> None:
+    """One row: decodes in all axes but the last, which tells its numbers."""
+    for step, (axis, alpha) in enumerate(zip(axes[:-1], strips.alphas, strict=True)):
+        axis.imshow(np.clip(strips.decodes[probe, component, step], 0, 1))
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+        if component == 0:
+            axis.set_title(f"{alpha:+.3g} sd" if alpha else "0", fontsize=8)
+    axes[0].set_ylabel(f"component {component + 1}", fontsize=8)
+    axes[-1].set_axis_off()
+    numbers = {
+        "cosine": strips.cosine,
+        "centred": strips.centred_cosine,
+        "recovered": strips.recovered,
+        "isolation": strips.isolation,
+    }
+    lines = [f"{what} {of[probe, component]:.2f}" for what, of in numbers.items()]
+    axes[-1].text(0, 0.5, "\n".join(lines), va="center", fontsize=8)
 
 
 def _component_title(name: str, component: int, discovery: Discovery) -> str:

@@ -1,41 +1,18 @@
 """Checks of rendered faces, each as a section of a report with its figures."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from facedirs_jax import charts
+from facedirs_jax.checks import Check, Draws
 from facedirs_jax.evaluation import factor_readings, rendered_faces
-from facedirs_jax.evaluation.bootstrap import RESAMPLES, Estimate
 from facedirs_jax.evaluation.factor_readings import Readings
 from facedirs_jax.evaluation.verification import Metric
 from facedirs_jax.picture_templates import PictureTemplates
 from facedirs_jax.rendering.factor_table import FactorTable
 from facedirs_jax.report import Section
-from facedirs_jax.tables import Row
+from facedirs_jax.tables import estimates_by
 
 CORRELATION = 0.1  # correlations above this are listed
-
-
-class Draws(NamedTuple):
-    """How intervals are found."""
-
-    resamples: int = RESAMPLES
-    seed: int = 0
-
-
-class Check(NamedTuple):
-    """One table of the results.
-
-    Attributes:
-        name: of its files.
-        section: the table, for people.
-        drawn: figures by name.
-    """
-
-    name: str
-    section: Section
-    drawn: dict[str, charts.Figure]
 
 
 def check_detection(what: str, table: FactorTable, found: PictureTemplates) -> Check:
@@ -83,7 +60,7 @@ def check_verification(
     )
     drawn = {}
     if compared.curves:
-        rates = _estimates(compared.rows, "condition", "eer")
+        rates = estimates_by(compared.rows, "condition", "eer")
         drawn["roc"] = charts.draw_roc(compared.curves)
         drawn["equal_error_rate"] = charts.draw_estimates(rates, "equal error rate")
     if compared.pairs is not None:
@@ -156,7 +133,7 @@ def _readings(name: str, title: str, note: str, readings: Readings) -> Check:
         note += f" Not asked, since they do not vary: {', '.join(readings.constant)}."
     drawn = {}
     for what, column in (("R2", "r2"), ("accuracy", "accuracy")):
-        found = _estimates(readings.rows, "factor", column)
+        found = estimates_by(readings.rows, "factor", column)
         if found:
             drawn[column] = charts.draw_estimates(found, f"{what} on held-out people")
     return Check(name, Section(title, note, readings.rows), drawn)
@@ -186,12 +163,3 @@ def check_correlations(table: FactorTable) -> Check:
 
 def _people(table: FactorTable) -> int:
     return len(np.unique(table.identities))
-
-
-def _estimates(rows: list[Row], name: str, column: str) -> dict[str, Estimate]:
-    """Estimates of one column by the name in another; rows without one are left out."""
-    return {
-        str(row[name]): cell
-        for row in rows
-        if isinstance(cell := row.get(column), Estimate)
-    }

@@ -15,6 +15,8 @@ from facedirs_jax.evaluation.stability import LEADING
 from facedirs_jax.grid import Grid
 from facedirs_jax.tables import Row, header_of, shown
 
+_STRIP = ("face", "component")  # what the other entries of a strip are told of
+
 
 def summary(name: str, grid: Grid, found: Discovery, rate: float | None) -> str:
     """Says in a few lines what the grid of a region gave.
@@ -44,6 +46,10 @@ def summary(name: str, grid: Grid, found: Discovery, rate: float | None) -> str:
             f"degrees between halves of {split['donors_in_half']} region donors: "
             f"PC1-{LEADING} {degrees}; their span {split['subspace_degrees'][0]:.0f}"
         )
+    for strip in about.get("traversals", {}).get("strips", []):
+        numbers = [f"{n} {shown(strip[n])}" for n in strip if n not in _STRIP]
+        where = f"face {strip['face']} along PC{strip['component']}"
+        lines.append(f"decoded, {where}: {', '.join(numbers)}")
     return "\n  ".join(lines)
 
 
@@ -54,6 +60,7 @@ def write_page(
     status_counts: Mapping[str, int],
     sets: Mapping[str, Mapping[str, Any]],
     figures: Sequence[pathlib.Path],
+    strips: Sequence[pathlib.Path] = (),
 ) -> None:
     """Writes the report of a run.
 
@@ -65,18 +72,16 @@ def write_page(
         figures: PNG files; those whose name starts with a region's name and "_" stand
             with that region (of two such, that of the longer name), the others at the
             top.
+        strips: PNG files, named likewise, that stand first in a region's section.
     """
-    embedded = {figure.stem: _embedded(figure) for figure in figures}
-    region_of = {stem: _region_of(stem, sets) for stem in embedded}
+    embedded = {figure.stem: _embedded(figure) for figure in (*strips, *figures)}
     page = _template("report").render(
         run=run,
         status_counts=status_counts,
         sets=sets,
-        common=[embedded[stem] for stem in embedded if region_of[stem] is None],
-        by_region={
-            name: [embedded[stem] for stem in embedded if region_of[stem] == name]
-            for name in sets
-        },
+        common=[embedded[s] for s in embedded if _region_of(s, sets) is None],
+        strips=_by_region([figure.stem for figure in strips], embedded, sets),
+        by_region=_by_region([figure.stem for figure in figures], embedded, sets),
     )
     files.write_text(path, page)
 
@@ -133,6 +138,15 @@ def _template(name: str) -> jinja2.Template:
     source = importlib.resources.files("facedirs_jax") / f"{name}.html.jinja"
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(source.read_text(encoding="utf-8"))
+
+
+def _by_region(
+    stems: Sequence[str], embedded: Mapping[str, Any], regions: Iterable[str]
+) -> dict[str, list[Any]]:
+    return {
+        name: [embedded[stem] for stem in stems if _region_of(stem, regions) == name]
+        for name in regions
+    }
 
 
 def _region_of(stem: str, regions: Iterable[str]) -> str | None:

@@ -59,6 +59,15 @@ def _known(cell: str | int | float | None) -> str | int | float | None:
     return None if isinstance(cell, float) and not np.isfinite(cell) else cell
 
 
+def estimates_by(rows: Sequence[Row], name: str, column: str) -> dict[str, Estimate]:
+    """Estimates of one column by the name in another; rows without one are left out."""
+    return {
+        str(row[name]): cell
+        for row in rows
+        if isinstance(cell := row.get(column), Estimate)
+    }
+
+
 def shown(cell: Cell) -> str:
     """What a person reads: four digits, the interval of an estimate in brackets."""
     if isinstance(cell, Estimate):

@@ -18,7 +18,14 @@ import safetensors.numpy
 from filled import arrays_of, filled
 from orbax.checkpoint import v1 as ocp
 
-from facedirs_jax import backbones, checkpoint_files, checkpoints, decoders, golden
+from facedirs_jax import (
+    backbones,
+    checkpoint_files,
+    checkpoints,
+    decoders,
+    golden,
+    shipped,
+)
 from facedirs_jax.backbones import dlib_resnet, vgg16
 from facedirs_jax.backbones.cards import UNTRAINED, WeightCard
 from facedirs_jax.checkpoint_files import Format
@@ -382,7 +389,7 @@ def test_a_killed_process_leaves_no_checkpoint_and_is_cleared_after(tmp_path):
     command = [sys.executable, "-c", KILLED, str(tmp_path / "out")]
     assert subprocess.run(command, cwd=ROOT).returncode == -signal.SIGKILL
     assert [path.name for path in tmp_path.iterdir()] == [".out.partial"]
-    with pytest.raises(InputError, match=r"no backbone .*out': give the folder of a"):
+    with pytest.raises(InputError, match=r"no network .*out': give the folder of a"):
         load_backbone(tmp_path / "out")
     with pytest.raises(InputError, match="no checkpoint: it should hold"):
         load_checkpoint(tmp_path / ".out.partial")
@@ -414,3 +421,18 @@ def test_a_folder_without_a_checkpoint_is_told_what_it_lacks(tmp_path):
 
 def test_a_newer_dtype_of_the_computation_has_a_tolerance():
     assert set(golden.TOLERANCE) == {"float32", "bfloat16"}
+
+
+@pytest.mark.parametrize("place", ["trained", "checkpoints"])
+def test_networks_that_ship_are_found_by_name(stored, place, tmp_path, monkeypatch):
+    folder = tmp_path / place / "tiny_net"
+    shutil.copytree(stored / "safetensors", folder)
+    monkeypatch.setattr(shipped, "_PLACES", (tmp_path / "no", tmp_path / place))
+    assert shipped.shipped_folders() == {"tiny_net": folder}
+    assert load_backbone("tiny_net").preprocess == PREPROCESS
+    with pytest.raises(InputError, match="did you mean 'tiny_net'"):
+        load_backbone("tinynet")
+    with pytest.raises(InputError, match="tiny_net: it holds a backbone"):
+        load_decoder("tiny_net")
+    monkeypatch.setattr(shipped, "_PLACES", ())
+    assert shipped.shipped_folders() == {}

@@ -121,7 +121,12 @@ def compare_conditions(
     pairs = None
     with Progress("comparing", total=len(sides), unit="condition") as progress:
         for name, (side, of) in sides.items():
-            pairs, note = _pairs(table, templates, side, of & usable, metric)
+            pairs, note = pairs_or_why(
+                *(templates, table.identities),
+                gallery=side,
+                probes=np.flatnonzero(of & usable),
+                metric=metric,
+            )
             row: dict[str, Cell] = {
                 "condition": name,
                 "probes": int((of & usable).sum()),
@@ -131,7 +136,7 @@ def compare_conditions(
                 curves[name] = roc.roc_curve(pairs.distances, pairs.same)
                 apart = float(pairs.distances[pairs.same].mean())
                 difficulty[name] = (roc.equal_error_rate(curves[name]), apart)
-                row |= _rates(pairs, resamples, seed)
+                row |= rate_cells(pairs, resamples=resamples, seed=seed)
             rows[name] = row | ({"note": note} if note else {})
             progress.advance_to(len(rows))
     order = sorted(named, key=lambda name: difficulty.get(name, (np.inf,)))
@@ -142,27 +147,48 @@ def compare_conditions(
     )
 
 
-def _pairs(
-    table: FactorTable,
+def pairs_or_why(
     templates: np.ndarray,
+    identities: np.ndarray,
+    *,
     gallery: np.ndarray,
     probes: np.ndarray,
     metric: Metric,
 ) -> tuple[Pairs | None, str]:
-    """The pairs; or None, and why there are none."""
+    """The pairs of `verification_pairs`; or None, and why there are none.
+
+    Args:
+        templates: [N, D] float32; rows of no gallery and no probe may be NaN.
+        identities: [N], whose each is.
+        gallery: rows of the one side, [G] int.
+        probes: rows of the other side, [Q] int.
+        metric: of the network's templates.
+
+    Returns:
+        Pairs and an empty text, or None and the reason.
+    """
     try:
         pairs = verification_pairs(
-            *(templates, table.identities),
-            gallery=gallery,
-            probes=np.flatnonzero(probes),
-            metric=metric,
+            templates, identities, gallery=gallery, probes=probes, metric=metric
         )
     except InputError as error:
         return None, str(error)
     return pairs, ""
 
 
-def _rates(pairs: Pairs, resamples: int, seed: int) -> dict[str, Cell]:
+def rate_cells(
+    pairs: Pairs, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Cell]:
+    """What `verify` finds, as cells of a table.
+
+    Args:
+        pairs: [P] each.
+        resamples: draws of people for the intervals.
+        seed: of the draws.
+
+    Returns:
+        Cells by name; None for a TAR at a FAR that so few pairs cannot show.
+    """
     found = verify(pairs, resamples=resamples, seed=seed)
     return {
         "identities": found.identities,

@@ -136,12 +136,33 @@ def tar_at_far(curve: RocCurve, far: float) -> float:
     Raises:
         InputError: if so low a rate cannot be seen in so few impostor pairs.
     """
+    return float(curve.tar[_place(curve, far)])
+
+
+def threshold_at_far(curve: RocCurve, far: float) -> float:
+    """The most lenient threshold that keeps to a FAR, as in `tar_at_far`.
+
+    Args:
+        curve: from `roc_curve`, [T] rates.
+        far: at most so large a share of the impostor pairs is accepted, 0 to 1.
+
+    Returns:
+        A distance of a pair, or -infinity where not even the closest can be accepted.
+
+    Raises:
+        InputError: if so low a rate cannot be seen in so few impostor pairs.
+    """
+    return float(curve.thresholds[_place(curve, far)])
+
+
+def _place(curve: RocCurve, far: float) -> int:
+    """Which of the curve's thresholds is the most lenient that keeps to a FAR."""
     if not 0 < far <= 1 or curve.impostor_pairs * far < 1:
         raise InputError(
             f"a FAR of {far:g} cannot be seen in {curve.impostor_pairs} impostor "
             "pairs; it must lie between one over their number and 1"
         )
-    return float(curve.tar[np.searchsorted(curve.far, far, side="right") - 1])
+    return int(np.searchsorted(curve.far, far, side="right")) - 1
 
 
 class FoldAccuracy(NamedTuple):

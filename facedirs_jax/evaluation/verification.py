@@ -77,7 +77,7 @@ class Pairs(NamedTuple):
         return self.first == self.second
 
 
-def verification_pairs(
+def compared_pairs(
     templates: np.ndarray,
     identities: np.ndarray,
     *,
@@ -87,7 +87,7 @@ def verification_pairs(
 ) -> Pairs:
     """Compares a gallery with probes, or all with all: each pair once.
 
-    No template is compared with itself.
+    No template is compared with itself. The pairs may all be genuine, or none.
 
     Args:
         templates: [N, D] float32; rows of no gallery and no probe may be NaN.
@@ -102,8 +102,8 @@ def verification_pairs(
 
     Raises:
         ValueError: if the shapes do not agree.
-        InputError: if there are fewer than 2 identities, no genuine or no impostor
-            pair, or a template that is not finite.
+        InputError: if there are fewer than 2 identities, or a template that is not
+            finite.
     """
     templates, identities = np.asarray(templates, np.float32), np.asarray(identities)
     if templates.ndim != 2 or identities.shape != templates.shape[:1]:
@@ -130,11 +130,40 @@ def verification_pairs(
         *(jnp.asarray(templates[side]) for side in sides), metric=metric
     )
     kept = _once(*sides)
-    pairs = Pairs(
+    return Pairs(
         distances=np.asarray(distances)[kept],
         first=np.broadcast_to(number_of[sides[0], None], kept.shape)[kept],
         second=np.broadcast_to(number_of[None, sides[1]], kept.shape)[kept],
         num_identities=len(names),
+    )
+
+
+def verification_pairs(
+    templates: np.ndarray,
+    identities: np.ndarray,
+    *,
+    gallery: np.ndarray | None = None,
+    probes: np.ndarray | None = None,
+    metric: Metric = "euclidean",
+) -> Pairs:
+    """The pairs of `compared_pairs` where there are some of either kind.
+
+    Args:
+        templates: [N, D] float32; rows of no gallery and no probe may be NaN.
+        identities: [N], whose each is; numbers or names.
+        gallery: rows of the one side, [G] int; None for all.
+        probes: rows of the other side, [Q] int; None for all.
+        metric: that of the network's templates; see `template_distances`.
+
+    Returns:
+        Pairs, [P] each, P <= G * Q.
+
+    Raises:
+        ValueError: if the shapes do not agree.
+        InputError: as `compared_pairs`, or if no pair is genuine or none an impostor's.
+    """
+    pairs = compared_pairs(
+        templates, identities, gallery=gallery, probes=probes, metric=metric
     )
     roc.check_pairs(pairs.distances, pairs.same)
     return pairs

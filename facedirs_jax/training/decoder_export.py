@@ -11,10 +11,10 @@ import numpy as np
 from facedirs_jax import checkpoint_files, files
 from facedirs_jax.checkpoint_files import Format
 from facedirs_jax.checkpoints import Parity, save_checkpoint
+from facedirs_jax.decoding import decode
 from facedirs_jax.errors import InputError
 from facedirs_jax.evaluation.decoding import DecodingReport
 
-from .decoder_validation import decode
 from .export import halved
 
 INTENDED_USE = (
@@ -116,7 +116,8 @@ def decoder_card(name: str, about: Mapping[str, Any]) -> str:
         name: of the weights.
         about: plain JSON values: `backbone`, `licence`, `intended_use`, `command`,
             `data`, `people`, `pictures`, `seed`, `minutes`, `machine`, `speed`,
-            `steps`, `best_step`, and `decoding`, split -> `report_fields`.
+            `steps`, `best_step`, and `decoding`, split -> name of the network that saw
+            the decodes -> `report_fields`.
 
     Returns:
         The text.
@@ -139,12 +140,13 @@ def decoder_card(name: str, about: Mapping[str, Any]) -> str:
         about["command"],
         "```",
     ]
-    for split, fields in about["decoding"].items():
-        lines += ["", *_table(split, fields)]
+    for split, by_network in about["decoding"].items():
+        for network, fields in by_network.items():
+            lines += ["", *_table(split, network, fields)]
     return "\n".join(lines) + "\n"
 
 
-def _table(split: str, fields: Mapping[str, Any]) -> list[str]:
+def _table(split: str, network: str, fields: Mapping[str, Any]) -> list[str]:
     numbers = list(fields["decodes"])
     kinds = {"decodes": fields["decodes"], **fields["baselines"]}
     kinds |= {f"decodes less {name}": found for name, found in fields["gains"].items()}
@@ -159,8 +161,8 @@ def _table(split: str, fields: Mapping[str, Any]) -> list[str]:
         rows.append(f"| {kind} | {' | '.join(cells)} |")
     return [
         f"**Decodes** of {fields['faces']} faces of {fields['identities']} people of "
-        f"the split `{split}`, whom it was not trained on. Cosines are of the decodes' "
-        "templates, embedded again by the same network, to the templates decoded; "
+        f"the split `{split}`, whom it was not trained on, as {network} sees them. "
+        "Cosines are of that network's templates of the decodes to those of the faces; "
         "rank-1 is in a gallery of one face of each person, for these very faces and "
         "for the others. Intervals of 95 % from resampled people.",
         "",

@@ -1,14 +1,21 @@
 """Faces with their templates: those that a decoder learns from, and those held out."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from facedirs_jax import files
 from facedirs_jax.backbones import Backbone
+from facedirs_jax.decoding import decode, embed_again
 from facedirs_jax.errors import InputError
-from facedirs_jax.evaluation.decoding import DecodingReport, Originals
+from facedirs_jax.evaluation.decoding import (
+    DecodingReport,
+    Originals,
+    Pictures,
+    measure_decodes,
+)
 from facedirs_jax.progress import Progress
 from facedirs_jax.templates import embed
 
@@ -120,32 +127,75 @@ def reports(
     judge: decoder_validation.Judge,
     faces: EmbeddedFaces,
     *,
+    others: Sequence[Backbone] = (),
     validation_people: int | None = None,
     seed: int = 0,
-) -> dict[str, DecodingReport]:
+) -> dict[str, dict[str, DecodingReport]]:
     """Likeness of decodes and baselines, for both sets of people who are held out.
 
     Args:
         decoder: as given by `load_decoder`.
         judge: what decodes are compared by.
         faces: of all splits.
+        others: networks that see the same pictures too, for a decoder can please its
+            own network with patterns that nobody else takes for a face; they see the
+            originals at the size of the decodes.
         validation_people: of the split `validation` that are used; None for all.
         seed: of the resampling.
 
     Returns:
-        Split -> report; a split of fewer than 2 people is
-        left out.
+        Split -> name of the network -> report, the own network's first; a split of
+        fewer than 2 people is left out.
+
+    Raises:
+        InputError: if another network takes crops of another kind.
     """
     rows, _, templates = faces.of_split("train")
+    centres = [_mean_template(other, judge, faces) for other in others]
     found = {}
     for split, people in (("validation", validation_people), ("test", None)):
         held_out = faces.held_out(split, side=judge.side, people=people)
         if held_out is None:
             continue
-        others = decoder_validation.baselines(
+        decodes = decoder_validation.judged(judge, decode(decoder, held_out.templates))
+        rivals = decoder_validation.baselines(
             judge, held_out.templates, faces.crops.crops, rows, templates[:, 0]
         )
-        found[split] = decoder_validation.report(
-            decoder, judge, held_out, others, seed=seed
-        )
+        found[split] = {
+            _name(judge.backbone): measure_decodes(
+                held_out, decodes, baselines=rivals, centre=judge.centre, seed=seed
+            )
+        }
+        for other, centre in zip(others, centres, strict=True):
+            found[split][_name(other)] = measure_decodes(
+                held_out._replace(templates=embed_again(other, held_out.images)),
+                _seen_by(other, decodes),
+                baselines={n: _seen_by(other, rival) for n, rival in rivals.items()},
+                centre=centre,
+                seed=seed,
+            )
     return found
+
+
+def _name(backbone: Backbone) -> str:
+    return backbone.network.weights.name
+
+
+def _seen_by(backbone: Backbone, pictures: Pictures) -> Pictures:
+    return pictures._replace(templates=embed_again(backbone, pictures.images))
+
+
+def _mean_template(
+    backbone: Backbone, judge: decoder_validation.Judge, faces: EmbeddedFaces
+) -> np.ndarray:
+    """Mean template [D] of some training faces at the size of the decodes."""
+    wanted, given = (b.preprocess.alignment for b in (backbone, judge.backbone))
+    if wanted != given:
+        raise InputError(
+            f"{_name(backbone)} takes crops of the kind {wanted}, and the decodes are "
+            f"of the kind {given}; choose another network to look at them"
+        )
+    rows, _, _ = faces.of_split("train")
+    some = rows[:: max(1, len(rows) // _CHUNK)][:_CHUNK]
+    images = decoder_validation.shrunk(np.asarray(faces.crops.crops[some]), judge.side)
+    return embed_again(backbone, images).mean(axis=0, dtype=np.float64)

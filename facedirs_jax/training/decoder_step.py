@@ -11,10 +11,11 @@ from flax import nnx
 
 from facedirs_jax.backbones import Backbone
 from facedirs_jax.blending import unit_range
+from facedirs_jax.decoding import resized
 
 from . import decoder_losses, weights
 from .decoder_losses import LossWeights
-from .perception import central_crop, feature_paths, features_and_templates, resized
+from .perception import central_crop, feature_paths, features_and_templates
 
 Batch = Mapping[str, jax.Array]
 Metrics = dict[str, jax.Array]

@@ -5,31 +5,26 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from facedirs_jax import files
 from facedirs_jax.backbones import Backbone
 from facedirs_jax.blending import unit_range
+from facedirs_jax.decoding import decode, embed_again, resized
 from facedirs_jax.evaluation.decoding import (
-    DecodingReport,
     Originals,
     Pictures,
     likeness_of_each,
-    measure_decodes,
     nearest_rows,
 )
-from facedirs_jax.templates import BATCH, embed
-
-from .perception import resized
+from facedirs_jax.templates import BATCH
 
 _GAP, _LINE = 4, 15  # px
 _PAPER, _INK = (255, 255, 255), (40, 40, 40)
 _CAPTION = "Held-out faces, and what was decoded from their templates below each."
 _LEAST = 96  # px, side of a picture on the sheet
 
-_decode_batch = jax.jit(lambda decoder, templates: decoder(templates))
 _resize_batch = jax.jit(
     lambda images, side: resized(unit_range(images), side), static_argnums=1
 )
@@ -47,25 +42,6 @@ class Judge(NamedTuple):
     backbone: Backbone
     centre: np.ndarray
     side: int
-
-
-def decode(decoder: Any, templates: np.ndarray) -> np.ndarray:
-    """Decodes any number of templates, jitted, in batches of one fixed shape.
-
-    Args:
-        decoder: as given by `load_decoder`.
-        templates: [N, D] float32.
-
-    Returns:
-        [N, S, S, 3] float32 RGB in [0, 1].
-    """
-    padding = -len(templates) % BATCH
-    padded = np.concatenate([templates, templates[:1].repeat(padding, axis=0)])
-    found = [
-        np.asarray(_decode_batch(decoder, jnp.asarray(padded[start : start + BATCH])))
-        for start in range(0, len(padded), BATCH)
-    ]
-    return np.concatenate(found)[: len(templates)]
 
 
 def shrunk(crops: np.ndarray, side: int) -> np.ndarray:
@@ -89,14 +65,7 @@ def shrunk(crops: np.ndarray, side: int) -> np.ndarray:
 
 def judged(judge: Judge, images: np.ndarray) -> Pictures:
     """Pictures [N, side, side, 3] float32 with what the network gives for them."""
-    network, preprocess = judge.backbone
-    found = [
-        np.asarray(resized(jnp.asarray(images[start : start + BATCH]), preprocess.size))
-        for start in range(0, len(images), BATCH)
-    ]
-    return Pictures(
-        images, np.asarray(embed(network, preprocess, np.concatenate(found)))
-    )
+    return Pictures(images, embed_again(judge.backbone, images))
 
 
 def baselines(
@@ -169,35 +138,6 @@ def evaluation(
         return {name: float(v.mean()) for name, v in means.items() if len(v)}
 
     return evaluate
-
-
-def report(
-    decoder: Any,
-    judge: Judge,
-    originals: Originals,
-    others: dict[str, Pictures],
-    *,
-    seed: int = 0,
-) -> DecodingReport:
-    """Decodes of a decoder against baselines, with intervals.
-
-    Args:
-        decoder: as given by `load_decoder`.
-        judge: what decodes are compared by.
-        originals: [N, S, S, 3] faces of people that are held out, at the judge's side.
-        others: of `baselines`.
-        seed: of the resampling.
-
-    Returns:
-        DecodingReport.
-
-    Raises:
-        InputError: if fewer than 2 people are held out.
-    """
-    pictures = judged(judge, decode(decoder, originals.templates))
-    return measure_decodes(
-        originals, pictures, baselines=others, centre=judge.centre, seed=seed
-    )
 
 
 def draw_pairs(images: np.ndarray, decodes: np.ndarray) -> Image.Image:

@@ -12,23 +12,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from facedirs_jax.backbones.preprocess import Preprocess
+from facedirs_jax.decoding import resized
 from facedirs_jax.errors import InputError
-
-
-def resized(images: jax.Array, side: int) -> jax.Array:
-    """Pictures of another size, by cubic interpolation that does not alias.
-
-    Args:
-        images: [B, S, S, 3] float32 in [0, 1].
-        side: to have, px.
-
-    Returns:
-        [B, side, side, 3] float32 in [0, 1]; the same array if it has that side.
-    """
-    if images.shape[1] == side:
-        return images
-    shape = (len(images), side, side, 3)
-    return jnp.clip(jax.image.resize(images, shape, "cubic"), 0.0, 1.0)
 
 
 def central_crop(images: jax.Array, share: float) -> jax.Array:

@@ -23,11 +23,18 @@ class Photo(NamedTuple):
         path: of the file.
         identity: whose it is, a name unlike that of anybody else in all folders.
         split: of `factor_table.SPLITS`; the same for all photos of a person.
+        rendered: whether it shows nobody; see `is_rendered`.
     """
 
     path: pathlib.Path
     identity: str
     split: str
+    rendered: bool = False
+
+    @property
+    def group(self) -> str:
+        """Names whose photos it was taken among: those of one folder, or one seed."""
+        return self.identity.rpartition(":")[0]
 
 
 def find_photos(
@@ -86,9 +93,9 @@ def describe(folder: str | os.PathLike[str]) -> str:
 
 def _rendered(path: pathlib.Path) -> list[Photo]:
     table = read_factor_table(path)
-    group = _group(path.parent)
+    group, rendered = _group(path.parent), is_rendered(path.parent)
     return [
-        Photo(path.parent / file, f"{group}:{number}", split)
+        Photo(path.parent / file, f"{group}:{number}", split, rendered)
         for file, number, split in zip(
             table.files, table.identities.tolist(), table.splits.tolist(), strict=True
         )
@@ -124,18 +131,17 @@ def _compiled(person: str) -> re.Pattern[str]:
 
 
 def _by_person(folder: pathlib.Path, pattern: re.Pattern[str]) -> list[Photo]:
-    below = [entry for entry in folder.iterdir() if entry.is_dir()]
+    below = [
+        entry
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.name.startswith(".")
+    ]
     pictures = [
         (file.path, entry.name if below else _person_of(file.path, pattern))
         for entry in sorted(below) or [folder]
         for file in images.find_images(entry)
         if file.is_picture
     ]
-    if not pictures:
-        raise InputError(
-            f"{folder}: has neither {FILE_NAME}, as render_faces writes, nor pictures, "
-            "in a folder for each person or side by side"
-        )
     number = {name: n for n, name in enumerate(sorted({who for _, who in pictures}))}
     return [
         Photo(

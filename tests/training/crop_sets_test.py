@@ -81,6 +81,29 @@ def test_a_folder_a_person_is_split_by_names(tmp_path):
     }
 
 
+def test_names_tell_of_people_where_there_are_no_folders(tmp_path):
+    for person in "abcdefghij":
+        for number in (1, 2):
+            (tmp_path / f"{person}_{number}.png").touch()
+    photos = find_photos([tmp_path], person="[^_]+")
+    assert len({p.identity for p in photos}) == 10
+    assert {p.path.stem for p in photos if p.split == "validation"} == {"i_1", "i_2"}
+    assert {p.path.stem for p in photos if p.split == "test"} == {"j_1", "j_2"}
+    assert len({p.identity for p in find_photos([tmp_path])}) == 20
+    grouped = find_photos([tmp_path], person="._(.)")
+    assert [p.identity.rpartition(":")[2] for p in grouped[:4]] == ["1", "2"] * 2
+
+
+@pytest.mark.parametrize(
+    ("person", "message"),
+    [("[", "no regular expression"), ("z+", r"a_1\.png: its name does not start")],
+)
+def test_an_expression_that_tells_nothing_is_refused(tmp_path, person, message):
+    (tmp_path / "a_1.png").touch()
+    with pytest.raises(InputError, match=message):
+        find_photos([tmp_path], person=person)
+
+
 def test_a_trial_takes_the_first_people_of_each_split(tmp_path):
     photos = find_photos([rendered(tmp_path / "a", range(100), SETTINGS)])
     found = first_identities(photos, 12)
@@ -98,8 +121,8 @@ def test_a_trial_takes_the_first_people_of_each_split(tmp_path):
 def test_folders_that_hold_no_people_are_refused(tmp_path):
     with pytest.raises(InputError, match="missing: no such folder of pictures"):
         find_photos([tmp_path / "missing"])
-    (tmp_path / "0.png").touch()
-    with pytest.raises(InputError, match=r"has neither factors\.csv, as render_faces"):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no picture in the folder"):
         find_photos([tmp_path])
     table = rendered(tmp_path / "a", [0, 1])
     with pytest.raises(InputError, match="given twice"):
@@ -126,6 +149,7 @@ def test_crops_are_those_of_load_faces_and_made_once(people, tmp_path, monkeypat
     assert found.statuses == {"ok": 4, "no_face": 1}
     expected = load_faces(people, alignment="dlib_chip", size=48)
     np.testing.assert_array_equal(found.crops[found.rows], expected.crops)
+    np.testing.assert_array_equal(found.landmarks, expected.landmarks)
     names = [name.rpartition(":")[2] for name in found.identities]
     assert names == ["person_0"] * 2 + ["person_1"] * 2
     rows, identities = found.of_split("train")
@@ -145,9 +169,11 @@ def test_a_cache_that_was_cut_short_is_made_again(people, tmp_path):
     photos = find_photos([people])
     wanted = {"alignment": "dlib_chip", "size": 32, "cache_dir": tmp_path}
     expected = np.array(load_crops(photos, **wanted).crops)
-    (file,) = tmp_path.glob("crops_*.npy")
-    file.write_bytes(file.read_bytes()[:1000])
-    np.testing.assert_array_equal(load_crops(photos, **wanted).crops, expected)
+    arrays = sorted(tmp_path.glob("crops_*.npy"))
+    assert len(arrays) == 2  # of crops and of landmarks
+    for file in arrays:
+        file.write_bytes(file.read_bytes()[:1000])
+        np.testing.assert_array_equal(load_crops(photos, **wanted).crops, expected)
 
 
 def test_pictures_that_are_gone_or_twice_there_are_refused(people, tmp_path):

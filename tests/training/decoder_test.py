@@ -13,12 +13,14 @@ from people import crops_of, names_of
 
 from experiments import train_decoder
 from facedirs_jax.backbones import Backbone
+from facedirs_jax.backbones.cards import WeightCard
 from facedirs_jax.backbones.dlib_resnet import PREPROCESS, DlibResNet, DlibResNetConfig
 from facedirs_jax.backbones.iresnet import IResNet, IResNetConfig
 from facedirs_jax.backbones.preprocess import Preprocess
 from facedirs_jax.backbones.vgg16 import VGG16, VGG16Config
 from facedirs_jax.checkpoints import load_decoder, save_checkpoint
 from facedirs_jax.decoders.deep_face_decoder import DeepFaceDecoderConfig
+from facedirs_jax.decoding import decode
 from facedirs_jax.errors import InputError
 from facedirs_jax.training import (
     decoder_losses,
@@ -75,7 +77,10 @@ def faces_of(backbone, *, people=20, photos=2, mirror=True):
     crops = CropSet(
         crops_of(people, photos, SIDE),
         np.arange(count),
+        np.zeros((count, 68, 2), np.float32),
         names_of(people, photos),
+        np.array(["a folder"] * count),
+        np.zeros(count, bool),
         splits.repeat(photos),
         {"ok": count},
         "of these tests",
@@ -191,7 +196,7 @@ def test_a_tiny_decoder_learns_four_faces_by_heart(backbone):
         state, told = step(state, training.batches[number], key)
         losses.append(float(told["pixel"]))
     assert losses[-1] < 0.3 * losses[0]
-    decodes = decoder_validation.decode(training.decoder_of(state), templates[:, 0])
+    decodes = decode(training.decoder_of(state), templates[:, 0])
     wanted = decoder_validation.shrunk(crops, 16)
     gaps = np.abs(decodes[:, None] - wanted[None]).mean(axis=(2, 3, 4))
     np.testing.assert_array_equal(gaps.argmin(axis=1), rows)
@@ -252,30 +257,40 @@ def test_resuming_gives_the_same_losses(backbone, faces, tmp_path):
 def test_the_experiment_ends_with_a_decoder_and_results(
     backbone, faces, tmp_path, monkeypatch, capsys
 ):
-    save_checkpoint(
-        *(tmp_path / "backbone", backbone.network),
-        preprocess=backbone.preprocess,
-        format="safetensors",
-    )
-    monkeypatch.setattr(train_decoder, "find_photos", lambda folders: [])
+    for name in ("backbone", "other"):
+        network = weights.filled(backbone.network, weights.arrays_of(backbone.network))
+        network.weights = WeightCard(name, "", "", False, "")
+        if name == "other":
+            network.fc.kernel[...] = network.fc.kernel[...] ** 2
+        save_checkpoint(
+            *(tmp_path / name, network),
+            preprocess=backbone.preprocess,
+            format="safetensors",
+        )
+    monkeypatch.setattr(train_decoder, "find_photos", lambda *_, **__: [])
     monkeypatch.setattr(train_decoder, "load_crops", lambda *_, **__: faces.crops)
     config = train_decoder.Config(
         str(tmp_path / "backbone"),
         data=("faces",),
         out_dir=str(tmp_path / "run"),
         cache_dir=str(tmp_path),
+        seen_by=(str(tmp_path / "other"),),
         recipe_name="tiny",
         recipe=dataclasses.replace(RECIPE, epochs=1, loss=PLAIN),
     )
     assert train_decoder.run(config) == 0
     found = json.loads((tmp_path / "run/results.json").read_text("utf-8"))
-    assert found["test"]["identities"] == 2
-    assert found["test"]["baselines"].keys() == {"mean face", "nearest face"}
+    own, other = found["test"].values()
+    assert own["identities"] == other["identities"] == 2
+    assert own["baselines"].keys() == {"mean face", "nearest face"}
+    assert own["decodes"]["psnr"] == other["decodes"]["psnr"]
+    assert own["decodes"]["cosine"] != other["decodes"]["cosine"]
     decoder = load_decoder(tmp_path / "run/checkpoint")
-    decodes = decoder_validation.decode(decoder, faces.templates[:, 0])
+    decodes = decode(decoder, faces.templates[:, 0])
     assert decodes.shape == (40, 16, 16, 3)
     card = (tmp_path / "run/checkpoint/README.md").read_text("utf-8")
     assert "decodes less nearest face" in card
+    assert "as other sees them" in card
     assert train_decoder.run(dataclasses.replace(config, resume=True)) == 0
     assert "complete already" in capsys.readouterr().out
 
