@@ -8,11 +8,13 @@ BIN := .venv/bin
 EXTRAS ?= test,synth
 OUT ?= runs/quickstart
 LIMIT ?= 60
+# On the faces that ship, a small network with a decoder; on photos of people, dlib's.
+SHOWN := --backbone=iresnet_arcface_small --decoder=iresnet_arcface_small_decoder
 
 .PHONY: quickstart test format clean
 
 quickstart: .venv/core
-	$(BIN)/python -m experiments.discover_ssi $(if $(IMAGES),--images="$(IMAGES)") --limit=$(LIMIT) --out_dir="$(OUT)" --resume
+	$(BIN)/python -m experiments.discover_ssi $(if $(IMAGES),--images="$(IMAGES)",$(SHOWN)) --limit=$(LIMIT) --out_dir="$(OUT)" --resume
 
 test: .venv/test
 	$(BIN)/ruff check .
