@@ -85,7 +85,7 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
-    for name in ("facedirs_jax", "experiments"):
+    for name in ("facedirs_jax", "experiments", "checkpoints"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     pip_wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
@@ -103,6 +103,11 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert {"facedirs_jax/py.typed", "facedirs_jax/report.html.jinja"} <= expected
+    expected |= {
+        f"facedirs_jax/trained/{path.relative_to(ROOT / 'checkpoints')}"
+        for path in (ROOT / "checkpoints").rglob("*")
+        if path.is_file()
+    }
     experiments = {path.name for path in (ROOT / "experiments").glob("*.py")}
     expected |= {f"facedirs_jax/experiments/{name}" for name in experiments}
     assert {name for name in carried if ".dist-info/" not in name} == expected
@@ -133,3 +138,12 @@ def test_an_installed_copy_runs_without_the_checkout(
     assert run["git_commit"] is None  # not the checkout's code
     assert run["versions"]["facedirs-jax"] != "not installed"
     assert (out / "report.html").exists() and (out / "directions.safetensors").exists()
+    load = "import facedirs_jax as fd; print(fd.load_backbone('iresnet_arcface_small'))"
+    found = subprocess.run(
+        [sys.executable, "-c", load],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0 and "IResNet" in found.stdout, found.stderr

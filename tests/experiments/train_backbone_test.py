@@ -160,7 +160,7 @@ def test_folders_without_people_are_refused(data, tmp_path):
     with pytest.raises(InputError, match="no such folder of pictures"):
         train_backbone.run(config(tmp_path / "missing", out))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"neither factors\.csv"):
+    with pytest.raises(InputError, match="no picture in the folder"):
         train_backbone.run(config(tmp_path / "empty", out))
     assert not out.exists()
 

@@ -182,13 +182,15 @@ def test_the_margin_rises_over_its_steps():
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_the_softmax_is_that_of_a_linear_classifier_and_dropout_scales_what_is_left():
+def test_the_softmax_is_that_of_standardised_embeddings_and_dropout_changes_it():
     objective = Objective("softmax", 5, smoothing=0.1)
     _, embeddings, head, labels, _ = example(objective)
-    logits = embeddings @ head["kernel"] + head["bias"][None]
+    mean, spread = (np.asarray(f(embeddings, axis=0)) for f in (np.mean, np.std))
+    standardised = (embeddings - mean[None]) / np.sqrt(spread**2 + 1e-5)[None]
+    logits = standardised @ head["kernel"] + head["bias"][None]
     expected = losses.softmax_cross_entropy(logits, labels, smoothing=0.1).mean()
     found, accuracy = loss_and_accuracy(*example(objective), jnp.int32(0))
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert accuracy == (np.argmax(logits, axis=1) == np.asarray(labels)).mean()
     dropped = dataclasses.replace(objective, dropout=0.5)
     assert loss_and_accuracy(*example(dropped), jnp.int32(0))[0] != found
