@@ -30,7 +30,15 @@ from absl import flags, logging
 from facedirs_jax import runs
 from facedirs_jax.backbones.cards import WeightCard
 from facedirs_jax.errors import InputError
-from facedirs_jax.training import cards, devices, export, loop, recipes, validation
+from facedirs_jax.training import (
+    cards,
+    devices,
+    export,
+    loop,
+    recipes,
+    reproduction,
+    validation,
+)
 from facedirs_jax.training.backbone_training import backbone_training
 from facedirs_jax.training.crop_sets import CropSet, load_crops
 from facedirs_jax.training.photos import (
@@ -65,6 +73,7 @@ class Config:
     validation_identities: int = 100
     patience: int | None = None
     max_minutes: float | None = None
+    max_steps: int | None = None
     checkpoint_seconds: float = 60.0
     half: bool = True
     processes: int = 1
@@ -96,7 +105,7 @@ def run(config: Config) -> int:
             print(f"{out} is complete already")
             return 0
         network, outcome = _train(config, crops, out, mesh)
-        about = _about(config, crops, network, outcome, run_json)
+        about = _about(config, crops, network, outcome, run_json, out)
         if not (out / CHECKPOINT).exists():  # unless killed right after it
             _export(config, crops, network, about, out / CHECKPOINT)
         runs.write(out, run_json | {"state": runs.COMPLETE, **_pace(outcome)})
@@ -123,6 +132,7 @@ def _train(
         seed=config.seed,
         patience=config.patience,
         max_minutes=config.max_minutes,
+        max_steps=config.max_steps,
         checkpoint_seconds=config.checkpoint_seconds,
         precision=config.precision,
     )
@@ -181,6 +191,7 @@ def _about(
     network: Any,
     outcome: loop.Outcome,
     run_json: dict[str, Any],
+    out: pathlib.Path,
 ) -> dict[str, Any]:
     """All that the checkpoint tells of how it was made."""
     rendered = all(map(is_rendered, config.data))
@@ -213,6 +224,7 @@ def _about(
         "machine": f"{jax.device_count()} {device}, {run_json['cpu_cores']} CPU cores",
         "speed": str(outcome.speed),
         "verification": rates,
+        "losses": reproduction.first_losses(out / loop.LOG_FILE),
         "settings": run_json["settings"],
         "versions": run_json["versions"],
         "git_commit": run_json["git_commit"],
@@ -300,6 +312,12 @@ def _define_flags() -> None:
         None,
         "Ends after so many minutes of training. The learning rate falls over "
         "--epochs all the same: choose those so that they fit.",
+    )
+    flags.DEFINE_integer(
+        "max_steps",
+        None,
+        "Ends after so many steps, such as the 100 that check_training compares.",
+        1,
     )
     flags.DEFINE_float("checkpoint_seconds", 60.0, "At least, between checkpoints.")
     flags.DEFINE_bool("half", True, "Stores kernels in float16.")

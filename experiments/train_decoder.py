@@ -14,8 +14,8 @@ with the best validation are kept.
 Written to --out_dir: checkpoint/ (the decoder, with a card of data, command, metrics),
 results.json (likeness of decodes to their originals, against the mean face and the
 nearest training face, with intervals), sheets/ (held-out faces and their decodes after
-each epoch), templates.npy, metrics.jsonl, run.json. A run that was killed goes on with
---resume and logs the same losses as one that was not.
+each epoch; test.png: 24 of the end result), templates.npy, metrics.jsonl, run.json. A
+run that was killed goes on with --resume and logs the same losses as one that was not.
 """
 
 import dataclasses
@@ -28,12 +28,14 @@ import sys
 from typing import Any
 
 import jax
+import numpy as np
 from absl import flags
 
 from facedirs_jax import files, runs
 from facedirs_jax.backbones import Backbone
 from facedirs_jax.backbones.cards import WeightCard
 from facedirs_jax.checkpoints import load_backbone
+from facedirs_jax.decoding import decode
 from facedirs_jax.errors import InputError
 from facedirs_jax.training import (
     decoder_export,
@@ -41,6 +43,7 @@ from facedirs_jax.training import (
     decoder_validation,
     devices,
     loop,
+    reproduction,
 )
 from facedirs_jax.training.crop_sets import CropSet, load_crops, with_composites
 from facedirs_jax.training.decoder_faces import EmbeddedFaces, embed_once, reports
@@ -56,6 +59,7 @@ from .launch import launch
 
 CHECKPOINT, RESULTS, TEMPLATES = "checkpoint", "results.json", "templates.npy"
 SHEETS = "sheets"
+_SHOWN = 24  # test people on the sheet of the end result
 _MEASURED = 64  # templates that show what half precision does to pictures
 
 
@@ -80,6 +84,7 @@ class Config:
     validation_identities: int = 100
     patience: int | None = None
     max_minutes: float | None = None
+    max_steps: int | None = None
     checkpoint_seconds: float = 60.0
     half: bool = True
     processes: int = 1
@@ -116,7 +121,7 @@ def run(config: Config) -> int:
             out / TEMPLATES, backbone, crops, mirror=config.recipe.mirror
         )
         decoder, judge, outcome = _train(config, backbone, faces, out, mesh)
-        about = _about(config, backbone, faces, outcome, run_json)
+        about = _about(config, backbone, faces, outcome, run_json, out)
         found = reports(
             *(decoder, judge, faces),
             others=others,
@@ -127,6 +132,7 @@ def run(config: Config) -> int:
             split: {n: decoder_export.report_fields(r) for n, r in by_network.items()}
             for split, by_network in found.items()
         }
+        _draw_sheet(decoder, judge, faces, out / SHEETS / "test.png")
         files.write_text(out / RESULTS, json.dumps(about["decoding"], indent=1) + "\n")
         if not (out / CHECKPOINT).exists():  # unless killed right after it
             _export(config, faces, decoder, about, out / CHECKPOINT)
@@ -178,6 +184,7 @@ def _train(
         watched=config.recipe.watched,
         patience=config.patience,
         max_minutes=config.max_minutes,
+        max_steps=config.max_steps,
         checkpoint_seconds=config.checkpoint_seconds,
         precision=config.precision,
     )
@@ -198,6 +205,25 @@ def _train(
     return training.decoder_of(outcome.state), judge, outcome
 
 
+def _draw_sheet(
+    decoder: Any,
+    judge: decoder_validation.Judge,
+    faces: EmbeddedFaces,
+    path: pathlib.Path,
+) -> None:
+    """Draws test people, one face each, and their decodes."""
+    held_out = faces.held_out("test", side=judge.side)
+    if held_out is None:
+        return
+    _, first = np.unique(held_out.identities, return_index=True)
+    chosen = np.sort(first)[:_SHOWN]
+    decodes = decode(decoder, held_out.templates[chosen])
+    sheet = decoder_validation.draw_pairs(held_out.images[chosen], decodes)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with files.replaced(path) as temporary:
+        sheet.save(temporary, "PNG")
+
+
 def _pace(outcome: loop.Outcome) -> dict[str, Any]:
     measured = {**outcome.speed._asdict(), "peak_gflops": outcome.peak_gflops}
     return {
@@ -213,6 +239,7 @@ def _about(
     faces: EmbeddedFaces,
     outcome: loop.Outcome,
     run_json: dict[str, Any],
+    out: pathlib.Path,
 ) -> dict[str, Any]:
     """All that the checkpoint tells of how it was made."""
     rendered = all(map(is_rendered, config.data))
@@ -239,6 +266,7 @@ def _about(
         "minutes": round(outcome.standing.seconds / 60, 2),
         "machine": f"{jax.device_count()} {device}, {run_json['cpu_cores']} CPU cores",
         "speed": str(outcome.speed),
+        "losses": reproduction.first_losses(out / loop.LOG_FILE),
         "settings": run_json["settings"],
         "versions": run_json["versions"],
         "git_commit": run_json["git_commit"],
@@ -336,6 +364,12 @@ def _define_flags() -> None:
         None,
         "Ends after so many minutes of training. The learning rate falls over "
         "--epochs all the same: choose those so that they fit.",
+    )
+    flags.DEFINE_integer(
+        "max_steps",
+        None,
+        "Ends after so many steps, such as the 100 that check_training compares.",
+        1,
     )
     flags.DEFINE_float("checkpoint_seconds", 60.0, "At least, between checkpoints.")
     flags.DEFINE_bool("half", True, "Stores kernels in float16.")

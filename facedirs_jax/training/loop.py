@@ -28,7 +28,7 @@ _FORESIGHT = 12  # steps, after which the time of all is told
 Batch = Mapping[str, jax.Array]
 Step = Callable[[Any, Batch, jax.Array], tuple[Any, dict[str, jax.Array]]]
 Evaluate = Callable[[Any], Mapping[str, float]]
-Stop = Literal["all steps", "patience", "minutes"]
+Stop = Literal["all steps", "patience", "minutes", "so many steps"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Plan:
         watched: name of the validation's number that should grow.
         patience: epochs without growth after which training ends; None for never.
         max_minutes: of training, those of earlier runs included; None for no limit.
+        max_steps: after which training ends, its schedule being that of all steps; None
+            for no limit.
         checkpoint_seconds: at least, between two checkpoints within an epoch.
         precision: of the computation; the peak is measured in it.
 
@@ -55,11 +57,13 @@ class Plan:
     watched: str = "auc"
     patience: int | None = None
     max_minutes: float | None = None
+    max_steps: int | None = None
     checkpoint_seconds: float = 60.0
     precision: str = "float32"
 
     def __post_init__(self):
-        for name in ("steps", "steps_per_epoch", "patience", "max_minutes"):
+        limits = ("patience", "max_minutes", "max_steps")
+        for name in ("steps", "steps_per_epoch", *limits):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"{name} is {value}; it must be positive")
@@ -277,4 +281,6 @@ def _reason_to_stop(plan: Plan, standing: Standing) -> Stop | None:
         return "patience"
     if plan.max_minutes is not None and standing.seconds >= 60 * plan.max_minutes:
         return "minutes"
+    if plan.max_steps is not None and standing.step >= plan.max_steps:
+        return "so many steps"
     return None
