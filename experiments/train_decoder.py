@@ -76,6 +76,7 @@ class Config:
     name: str = ""
     person: str = ".*"
     composites: int = 0
+    perceptor: str | None = None
     seen_by: tuple[str, ...] = ()
     licence: str | None = None
     precision: str = "float32"
@@ -103,6 +104,7 @@ def run(config: Config) -> int:
     photos = first_identities(photos, config.limit_identities)
     mesh = devices.data_mesh(devices=config.devices)
     backbone = load_backbone(config.backbone)
+    perceptor = load_backbone(config.perceptor) if config.perceptor else backbone
     others = [load_backbone(name) for name in config.seen_by]
     with runs.locked(config.out_dir, resume=config.resume) as out:
         crops = load_crops(
@@ -113,14 +115,14 @@ def run(config: Config) -> int:
             processes=config.processes,
         )
         crops = with_composites(crops, count=config.composites, seed=config.seed)
-        run_json = runs.begin(out, _settings(config, backbone, crops))
+        run_json = runs.begin(out, _settings(config, backbone, perceptor, crops))
         if run_json["state"] == runs.COMPLETE:
             print(f"{out} is complete already")
             return 0
         faces = embed_once(
             out / TEMPLATES, backbone, crops, mirror=config.recipe.mirror
         )
-        decoder, judge, outcome = _train(config, backbone, faces, out, mesh)
+        decoder, judge, outcome = _train(config, backbone, perceptor, faces, out, mesh)
         about = _about(config, backbone, faces, outcome, run_json, out)
         found = reports(
             *(decoder, judge, faces),
@@ -145,7 +147,9 @@ def run(config: Config) -> int:
     return 0
 
 
-def _settings(config: Config, backbone: Backbone, crops: CropSet) -> dict[str, Any]:
+def _settings(
+    config: Config, backbone: Backbone, perceptor: Backbone, crops: CropSet
+) -> dict[str, Any]:
     """All that the weights depend on."""
     card = backbone.network.weights
     return {
@@ -153,6 +157,7 @@ def _settings(config: Config, backbone: Backbone, crops: CropSet) -> dict[str, A
         **dataclasses.asdict(config.recipe),
         "backbone": card.name,
         "backbone_sha256": card.sha256,
+        "perceptor_sha256": perceptor.network.weights.sha256,
         "preprocess": dataclasses.asdict(backbone.preprocess),
         "data_sha256": crops.fingerprint,
         "precision": config.precision,
@@ -166,6 +171,7 @@ def _settings(config: Config, backbone: Backbone, crops: CropSet) -> dict[str, A
 def _train(
     config: Config,
     backbone: Backbone,
+    perceptor: Backbone,
     faces: EmbeddedFaces,
     out: pathlib.Path,
     mesh: jax.sharding.Mesh,
@@ -174,6 +180,7 @@ def _train(
     rows, _, templates = faces.of_split("train")
     training = decoder_training(
         *(config.recipe, backbone, faces.crops.crops, rows, templates),
+        perceptor=perceptor,
         seed=config.seed,
         precision=config.precision,
     )
@@ -320,6 +327,12 @@ def _define_flags() -> None:
         "Also trains on so many faces put together from the photos of training people, "
         "each region from another; rendered ones are left alone unless all are.",
         0,
+    )
+    flags.DEFINE_string(
+        "perceptor",
+        None,
+        "Network whose feature maps decodes should share, with crops of the same kind; "
+        "default the network that is decoded.",
     )
     flags.DEFINE_multi_string(
         "seen_by",

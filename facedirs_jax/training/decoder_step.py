@@ -41,7 +41,8 @@ class DecoderTask(NamedTuple):
     Attributes:
         plain: the library's decoder, abstract: what is exported.
         learning: the same in the precision of training.
-        backbone: whose templates are decoded; frozen, also what sees the features.
+        backbone: whose templates are decoded; frozen.
+        perceptor: what sees the features; frozen, often the same.
         centre: [D] float32, mean template of training.
         spread: root mean square of their distances to it, a dimension.
         loss: what the terms weigh.
@@ -51,6 +52,7 @@ class DecoderTask(NamedTuple):
     plain: Any
     learning: Any
     backbone: Backbone
+    perceptor: Backbone
     centre: np.ndarray
     spread: float
     loss: LossWeights
@@ -147,22 +149,19 @@ def make_terms(
     """
     graphdef, _ = nnx.split(task.learning, nnx.Param)
     side, loss = task.plain.config.image_size, task.loss
-    network, preprocess = task.backbone
-    paths = feature_paths(network, preprocess, loss.depths) if loss.feature else ()
+    paths = feature_paths(*task.perceptor, loss.depths) if loss.feature else ()
 
-    def compared(images: jax.Array, decodes: jax.Array, sees: bool) -> Metrics:
-        """Terms of one view, and templates of the decodes."""
+    def compared(images: jax.Array, decodes: jax.Array) -> Metrics:
+        """Terms of one view."""
         found = {
             "pixel": decoder_losses.pixel_loss(images, decodes),
             "gradient": decoder_losses.gradient_loss(images, decodes),
         }
-        if not sees:
-            return found
-        seen, templates = features_and_templates(network, preprocess, decodes, paths)
         if loss.feature:
-            wanted, _ = features_and_templates(network, preprocess, images, paths)
+            wanted, _ = features_and_templates(*task.perceptor, images, paths)
+            seen, _ = features_and_templates(*task.perceptor, decodes, paths)
             found["feature"] = decoder_losses.feature_loss(wanted, seen)
-        return found | {"templates": templates}
+        return found
 
     def terms_of(
         trained: Any, images: jax.Array, templates: jax.Array, noise: jax.Array
@@ -170,17 +169,15 @@ def make_terms(
         wanted = resized(images, side)
         standardised = (templates - task.centre[None]) / task.spread
         decodes = nnx.merge(graphdef, trained)(standardised + noise)
-        terms = compared(wanted, decodes, bool(loss.feature or loss.identity))
-        found = terms.pop("templates", None)
-        if loss.identity and found is not None:
+        terms = compared(wanted, decodes)
+        if loss.identity:
+            _, found = features_and_templates(*task.backbone, decodes, ())
             centre = jnp.asarray(task.centre)
             terms["identity"] = decoder_losses.identity_loss(templates, found, centre)
         if loss.crop:
             share = loss.crop_share
             middles = central_crop(wanted, share), central_crop(decodes, share)
-            middle = compared(*middles, bool(loss.feature))
-            middle.pop("templates", None)
-            terms |= {f"crop_{name}": term for name, term in middle.items()}
+            terms |= {f"crop_{n}": term for n, term in compared(*middles).items()}
         return total(terms, loss), terms
 
     return terms_of

@@ -48,6 +48,7 @@ def decoder_training(
     rows: np.ndarray,
     templates: np.ndarray,
     *,
+    perceptor: Backbone | None = None,
     seed: int = 0,
     precision: str = "float32",
 ) -> DecoderTraining:
@@ -60,6 +61,8 @@ def decoder_training(
             a memory map.
         rows: [N] int, which of them to train on.
         templates: [N, K, D] float32 of those, as by `decoder_faces.embed_crops`.
+        perceptor: network whose feature maps the decodes should share, with crops of
+            the same kind; None for the backbone itself.
         seed: of weights and batches, 0 to 2**32 - 1.
         precision: "float32" or "bfloat16", of the decoder's computation.
 
@@ -67,8 +70,8 @@ def decoder_training(
         DecoderTraining.
 
     Raises:
-        InputError: if there are fewer pictures than a batch takes, or their templates
-            are all the same.
+        InputError: if there are fewer pictures than a batch takes, their templates are
+            all the same, or the perceptor takes crops of another kind.
     """
     if not 0 <= seed < 2**32:
         raise InputError(f"seed is {seed}; it must lie within 0 and 2**32 - 1")
@@ -79,7 +82,7 @@ def decoder_training(
         )
     steps_per_epoch = max(1, round(len(rows) / recipe.batch))
     steps = max(1, round(recipe.epochs * steps_per_epoch))
-    task = _task(recipe, backbone, templates, precision)
+    task = _task(recipe, backbone, perceptor or backbone, templates, precision)
     schedule = optimisers.warmup_cosine(recipe.optimiser, steps=steps)
     optimiser = optimisers.optimiser(recipe.optimiser, schedule)
     key = jax.random.fold_in(jax.random.key(seed), _WEIGHTS)
@@ -96,9 +99,19 @@ def decoder_training(
 
 
 def _task(
-    recipe: DecoderRecipe, backbone: Backbone, templates: np.ndarray, precision: str
+    recipe: DecoderRecipe,
+    backbone: Backbone,
+    perceptor: Backbone,
+    templates: np.ndarray,
+    precision: str,
 ) -> decoder_step.DecoderTask:
     """Fits the decoder to the templates."""
+    wanted, given = (b.preprocess.alignment for b in (backbone, perceptor))
+    if wanted != given:
+        raise InputError(
+            f"the perceptor takes crops of the kind {given}, and the decodes are of "
+            f"the kind {wanted}; choose another"
+        )
     flat = templates.reshape(-1, templates.shape[-1])
     centre = flat.mean(axis=0, dtype=np.float64)
     spread = float(np.sqrt(((flat - centre) ** 2).mean()))
@@ -113,7 +126,7 @@ def _task(
         for c in (config, trained)
     )
     return decoder_step.DecoderTask(
-        *(plain, learning, backbone, centre.astype(np.float32), spread),
+        *(plain, learning, backbone, perceptor, centre.astype(np.float32), spread),
         loss=recipe.loss,
         noise=recipe.noise,
     )

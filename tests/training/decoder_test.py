@@ -151,6 +151,24 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(backbone, faces):
     np.testing.assert_allclose(told["loss"], expected, rtol=1e-5)
 
 
+def test_another_network_can_see_the_features(backbone, faces):
+    """A perceptor with no weights sees no difference, and identity stays its own."""
+    blank = {n: 0 * a for n, a in weights.arrays_of(backbone.network).items()}
+    blind = Backbone(weights.filled(backbone.network, blank), backbone.preprocess)
+    key = jax.random.key(0)
+    told = {}
+    for name, perceptor in (("own", None), ("blind", blind)):
+        training = training_of(backbone, faces, perceptor=perceptor)
+        _, told[name] = jax.jit(training.step)(training.state, training.batches[0], key)
+    assert told["own"]["feature"] > 0.01 > abs(told["blind"]["feature"])
+    np.testing.assert_allclose(
+        told["own"]["identity"], told["blind"]["identity"], rtol=1e-4
+    )
+    other = dataclasses.replace(backbone.preprocess, alignment="vggface2_box")
+    with pytest.raises(InputError, match="the kind vggface2_box, and the decodes are"):
+        training_of(backbone, faces, perceptor=Backbone(backbone.network, other))
+
+
 def test_features_are_the_last_maps_of_each_resolution(backbone):
     network, preprocess = backbone
     paths = perception.feature_paths(network, preprocess, (1, 2))
