@@ -192,6 +192,7 @@ experiments.traversals
 experiments.bench_grid
 experiments.build_dataset
 experiments.check_rendered_faces
+experiments.check_training
 experiments.compare_networks
 experiments.convert_checkpoint
 experiments.discover_ssi
