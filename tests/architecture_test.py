@@ -108,6 +108,7 @@ facedirs_jax.backbones.facenet_recipes
 facedirs_jax.backbones
 facedirs_jax.templates
 facedirs_jax.picture_templates
+facedirs_jax.labelled_pictures
 facedirs_jax.decoders.layers
 facedirs_jax.decoders.recipe
 facedirs_jax.decoders.ceia_decoder
@@ -188,6 +189,7 @@ facedirs_jax.runs
 experiments
 experiments.launch
 experiments.inputs
+experiments.labelled
 experiments.traversals
 experiments.bench_grid
 experiments.build_dataset
