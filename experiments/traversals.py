@@ -7,18 +7,17 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from absl import flags, logging
+from absl import flags
 
 from facedirs_jax import figures, files
 from facedirs_jax.backbones import Backbone
-from facedirs_jax.checkpoints import open_decoder
+from facedirs_jax.decoding import load_decoder_of
 from facedirs_jax.discovery import Discovery
 from facedirs_jax.errors import InputError
 from facedirs_jax.faces import Faces
 from facedirs_jax.grid import Grid
 from facedirs_jax.strips import Probes, Strips, make_strips, with_strips
 from facedirs_jax.tables import csv_text
-from facedirs_jax.templates import template_dim
 from facedirs_jax.traversal import steps_of
 
 FILE = "traversals.csv"
@@ -117,28 +116,7 @@ def load_shower(showing: Showing | None, backbone: Backbone) -> Shower | None:
     """
     if showing is None:
         return None
-    decoder, _, manifest = open_decoder(showing.decoder)
-    card, dim = backbone.network.weights, template_dim(*backbone)
-    inverts, about = manifest["templates"], manifest.get("about", {})
-    taken = decoder.config.template_dim
-    if taken != dim:
-        raise InputError(
-            f"{showing.decoder}: it decodes {taken}-d templates ({inverts or 'unnamed'}"
-            f"), and those of {card.name} are {dim}-d; give a decoder that was trained "
-            "for this network"
-        )
-    inverted = about.get("backbone_sha256")
-    if inverted is None:
-        logging.warning("%s does not say which weights it inverts", showing.decoder)
-    elif inverted != card.sha256:
-        raise InputError(
-            f"{showing.decoder}: it inverts {about.get('backbone')} (weights "
-            f"{inverted}), not {card.name} (weights {card.sha256}); give a decoder "
-            "that was trained for this network"
-        )
-    own = decoder.weights
-    told = {"decoder": own.name, "decoder_sha256": own.sha256, "licence": own.licence}
-    return Shower(showing, decoder, told | {"inverts": inverts})
+    return Shower(showing, *load_decoder_of(showing.decoder, backbone))
 
 
 def show(

@@ -5,6 +5,7 @@ network, and how near it comes to the templates that were decoded is told beside
 picture.
 """
 
+import os
 from typing import Any, NamedTuple
 
 import chex
@@ -12,9 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from absl import logging
 
 from facedirs_jax.backbones import Backbone
-from facedirs_jax.templates import BATCH, embed
+from facedirs_jax.checkpoints import open_decoder
+from facedirs_jax.errors import InputError
+from facedirs_jax.templates import BATCH, embed, template_dim
 
 _decode_batch = jax.jit(lambda decoder, templates: decoder(templates))
 _TINY = 1e-12  # a norm below which a vector counts as zero
@@ -34,6 +38,47 @@ class Cycle(NamedTuple):
     cosine: jax.Array
     centred_cosine: jax.Array
     recovered: jax.Array
+
+
+def load_decoder_of(
+    path: str | os.PathLike[str], backbone: Backbone
+) -> tuple[Any, dict[str, str]]:
+    """Loads a decoder, and makes sure that it is one of a network's templates.
+
+    Args:
+        path: folder of a checkpoint, or the name of one that ships.
+        backbone: the network of [B, S, S, 3] input, and its preprocessing.
+
+    Returns:
+        The decoder, [B, D] float32 templates -> [B, S, S, 3] pictures, and what is
+        known of it: `decoder`, `decoder_sha256`, `inverts`, `licence`.
+
+    Raises:
+        InputError: if it is no sound checkpoint of a decoder, takes templates of
+            another dimension, or says that it inverts other weights.
+    """
+    decoder, _, manifest = open_decoder(path)
+    card, dim = backbone.network.weights, template_dim(*backbone)
+    inverts, about = manifest["templates"], manifest.get("about", {})
+    taken = decoder.config.template_dim
+    if taken != dim:
+        raise InputError(
+            f"{path}: it decodes {taken}-d templates ({inverts or 'unnamed'}), and "
+            f"those of {card.name} are {dim}-d; give a decoder that was trained for "
+            "this network"
+        )
+    inverted = about.get("backbone_sha256")
+    if inverted is None:
+        logging.warning("%s does not say which weights it inverts", path)
+    elif inverted != card.sha256:
+        raise InputError(
+            f"{path}: it inverts {about.get('backbone')} (weights {inverted}), not "
+            f"{card.name} (weights {card.sha256}); give a decoder that was trained for "
+            "this network"
+        )
+    own = decoder.weights
+    told = {"decoder": own.name, "decoder_sha256": own.sha256, "licence": own.licence}
+    return decoder, told | {"inverts": inverts}
 
 
 def decode(decoder: Any, templates: Any) -> np.ndarray:

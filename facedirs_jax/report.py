@@ -13,6 +13,7 @@ from facedirs_jax import files
 from facedirs_jax.discovery import Discovery
 from facedirs_jax.evaluation.stability import LEADING
 from facedirs_jax.grid import Grid
+from facedirs_jax.sliders import Slider
 from facedirs_jax.tables import Row, header_of, shown
 
 _STRIP = ("face", "component")  # what the other entries of a strip are told of
@@ -94,12 +95,14 @@ class Section(NamedTuple):
         note: what the table shows, and how to read it.
         rows: of the table.
         figures: PNG files to stand below it.
+        sliders: rows of pictures to move through, below the figures.
     """
 
     title: str
     note: str
     rows: Sequence[Row]
     figures: Sequence[pathlib.Path] = ()
+    sliders: Sequence[Slider] = ()
 
 
 def write_sections(
@@ -127,6 +130,7 @@ def write_sections(
                 for row in section.rows
             ],
             "figures": [_embedded(figure) for figure in section.figures],
+            "sliders": section.sliders,
         }
         for section in sections
     ]

@@ -180,6 +180,7 @@ facedirs_jax.strips
 facedirs_jax
 facedirs_jax.charts
 facedirs_jax.figures
+facedirs_jax.sliders
 facedirs_jax.report
 facedirs_jax.checks
 facedirs_jax.compared_pictures
@@ -279,6 +280,7 @@ def test_heavy_libraries_have_one_door_each():
         "facedirs_jax.rendering.pack_head",
         "facedirs_jax.rendering.produce",
         "facedirs_jax.rendering.sheets",
+        "facedirs_jax.sliders",
         "facedirs_jax.training.decoder_validation",
         "experiments.make_gallery",
     }

@@ -1,0 +1,60 @@
+"""Sliders: pictures as text, and the page that moves through them."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facedirs_jax.report import Section, write_sections
+from facedirs_jax.sliders import as_uint8, data_uri, make_slider
+
+
+def ramp(level: float) -> np.ndarray:
+    return np.full((16, 16, 3), level, np.float32)
+
+
+def test_a_picture_survives_as_text():
+    picture = np.linspace(0, 1, 16, dtype=np.float32)[:, None, None]
+    picture = np.broadcast_to(picture, (16, 16, 3))
+    head, data = data_uri(picture).split(",")
+    assert head == "data:image/webp;base64"
+    back = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))), np.float32)
+    assert np.abs(back / 255 - picture).max() < 0.05  # WebP loses a little
+
+
+def test_pixels_are_rounded_and_clipped():
+    found = as_uint8(np.array([-0.1, 0.0, 0.5, 1.2], np.float32))
+    np.testing.assert_array_equal(found, [0, 0, 128, 255])
+    assert as_uint8(found) is found
+
+
+def test_a_page_holds_every_frame_and_its_caption(tmp_path):
+    frames = [ramp(0.1), ramp(0.5), ramp(0.9)]
+    slider = make_slider("nose </script>", frames, ["a", "b", "c"], start=1)
+    section = Section("Moves", "", [], sliders=[slider])
+    write_sections(tmp_path / "x.html", title="T", facts={}, sections=[section])
+    page = (tmp_path / "x.html").read_text()
+    kept = re.search(r'<script type="application/json">(.*?)</script>', page, re.S)
+    assert kept is not None
+    assert json.loads(kept[1]) == {
+        "frames": [data_uri(frame) for frame in frames],
+        "captions": ["a", "b", "c"],
+    }
+    assert "nose &lt;/script&gt;" in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_a_page_without_sliders_runs_no_script(tmp_path):
+    section = Section("Only a table", "", [{"a": 1}])
+    write_sections(tmp_path / "x.html", title="T", facts={}, sections=[section])
+    assert "<script" not in (tmp_path / "x.html").read_text()
+
+
+@pytest.mark.parametrize(("captions", "start"), [(["a"], 0), (["a", "b"], 2)])
+def test_captions_and_start_must_fit(captions, start):
+    with pytest.raises(ValueError, match="2 pictures"):
+        make_slider("t", [ramp(0), ramp(1)], captions, start=start)
