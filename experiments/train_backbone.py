@@ -293,6 +293,12 @@ def _define_flags() -> None:
     flags.DEFINE_float("epochs", None, "Passes over the training pictures.")
     flags.DEFINE_integer("batch", None, "Pictures a step.")
     flags.DEFINE_float("learning_rate", None, "The highest; it rises, then falls.")
+    flags.DEFINE_float(
+        "flip",
+        None,
+        "Share of the crops that are mirrored. 0 lets a network tell which way a face "
+        "turns and where its light comes from; mirroring teaches it not to.",
+    )
     flags.DEFINE_enum(
         "precision",
         "float32",
@@ -330,7 +336,7 @@ def _define_flags() -> None:
 
 _CHANGES = (
     *("width", "image_size", "alignment", "template_dim", "loss"),
-    *("epochs", "batch", "learning_rate"),
+    *("epochs", "batch", "learning_rate", "flip"),
 )
 
 

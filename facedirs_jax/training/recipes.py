@@ -158,7 +158,8 @@ def adapted(recipe: BackboneRecipe, changes: Mapping[str, Any]) -> BackboneRecip
     Args:
         recipe: to start from.
         changes: by name: fields of the recipe or of its network's config,
-            `template_dim`, `learning_rate`; None leaves one as it is.
+            `template_dim`, `learning_rate`, `flip` of the augmentation; None leaves one
+            as it is.
 
     Returns:
         The recipe.
@@ -171,10 +172,12 @@ def adapted(recipe: BackboneRecipe, changes: Mapping[str, Any]) -> BackboneRecip
         wanted["embedding_dim"] = wanted.pop("template_dim")
     own = {field.name for field in dataclasses.fields(recipe)}
     of_config = {field.name for field in dataclasses.fields(recipe.config)}
-    optimiser, config = recipe.optimiser, {}
+    optimiser, augmentation, config = recipe.optimiser, recipe.augmentation, {}
     for name in list(wanted):
         if name == "learning_rate":
             optimiser = dataclasses.replace(optimiser, learning_rate=wanted.pop(name))
+        elif name == "flip":
+            augmentation = dataclasses.replace(augmentation, flip=wanted.pop(name))
         elif name not in own and name in of_config:
             config[name] = wanted.pop(name)
         elif name not in own:
@@ -185,6 +188,7 @@ def adapted(recipe: BackboneRecipe, changes: Mapping[str, Any]) -> BackboneRecip
         recipe,
         **wanted,
         optimiser=optimiser,
+        augmentation=augmentation,
         config=dataclasses.replace(recipe.config, **config),
     )
     _check(recipe)

@@ -54,6 +54,7 @@ def test_changes_reach_recipe_network_and_optimiser():
             "alignment": "arcface_112",
             "epochs": 3.0,
             "learning_rate": 0.5,
+            "flip": 0.0,
             "batch": None,
         },
     )
@@ -61,6 +62,7 @@ def test_changes_reach_recipe_network_and_optimiser():
     assert recipe.preprocess().alignment == "arcface_112"
     assert recipe.preprocess().size == 112
     assert (recipe.epochs, recipe.optimiser.learning_rate) == (3.0, 0.5)
+    assert recipe.augmentation.flip == 0.0
     assert recipe.batch == RECIPES["iresnet_arcface"].batch
 
 
@@ -74,6 +76,7 @@ def test_changes_reach_recipe_network_and_optimiser():
         ("iresnet_arcface", {"alignment": "arcface_112"}, "multiples of 112 or 128"),
         ("iresnet_arcface", {"epochs": 0.0}, "epochs must be positive"),
         ("iresnet_arcface", {"learning_rate": 0.0}, "learning_rate must be positive"),
+        ("iresnet_arcface", {"flip": 1.5}, "flip is 1.5"),
         ("vgg16_softmax_triplet", {"batch": 6}, "is not made of 4 photos"),
     ],
 )
