@@ -5,11 +5,12 @@ Faces are named by their row among the usable faces, never by file name.
 
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import matplotlib.figure
+import matplotlib.image
 import numpy as np
 
 from facedirs_jax import charts, files
@@ -215,6 +216,30 @@ def _draw_strip(axes: list[Any], strips: Strips, probe: int, component: int) -> 
     axes[-1].text(0, 0.5, "\n".join(lines), va="center", fontsize=8)
 
 
+def draw_walks(walks: Sequence[tuple[str, np.ndarray, Sequence[str]]]) -> Figure:
+    """Draws rows of decodes along directions.
+
+    Args:
+        walks: name, [T, S, S, 3] float32 decodes and T texts of the steps of each row;
+            rows may differ in T.
+
+    Returns:
+        Figure with a row for each walk.
+    """
+    columns = max(len(decodes) for _, decodes, _ in walks)
+    figure, axes = _sheet(len(walks), columns, side=1.3)
+    figure.suptitle("decoded, no photos", fontsize=8)
+    for row, (name, decodes, steps) in zip(axes, walks, strict=True):
+        for axis, picture, step in zip(row, decodes, steps, strict=False):
+            axis.set_axis_on()
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+            axis.imshow(np.clip(picture, 0, 1))
+            axis.set_title(step, fontsize=8)
+        row[0].set_ylabel(name, fontsize=8)
+    return figure
+
+
 def _component_title(name: str, component: int, discovery: Discovery) -> str:
     about = discovery.directions.about
     parts = [f"{about['explained_variance'][component]:.1%} of the variance"]
@@ -254,3 +279,9 @@ def save_figure(path: str | os.PathLike[str], figure: Figure) -> None:
     """Writes a figure as PNG, atomically."""
     with files.replaced(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
+
+
+def save_picture(path: str | os.PathLike[str], picture: np.ndarray) -> None:
+    """Writes [S, S, 3] uint8 as PNG, atomically."""
+    with files.replaced(path) as temporary:
+        matplotlib.image.imsave(temporary, picture, format="png")

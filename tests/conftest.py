@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from astronaut import portrait
+from browser import open_browser
 from flax import nnx
 from PIL import Image
 
@@ -60,6 +61,12 @@ def environment(tmp_path_factory) -> dict[str, str]:
         "JAX_COMPILATION_CACHE_DIR": str(folder / "jax"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Headless Chromium; skips where there is none."""
+    yield from open_browser(tmp_path_factory.mktemp("profile"))
 
 
 SIDE = 24  # px, crops of the toy network

@@ -7,7 +7,9 @@ import re
 
 import numpy as np
 import pytest
+from browser import complaints, requests
 from PIL import Image
+from selenium.webdriver.common.keys import Keys
 
 from facedirs_jax.report import Section, write_sections
 from facedirs_jax.sliders import as_uint8, data_uri, make_slider
@@ -58,3 +60,23 @@ def test_a_page_without_sliders_runs_no_script(tmp_path):
 def test_captions_and_start_must_fit(captions, start):
     with pytest.raises(ValueError, match="2 pictures"):
         make_slider("t", [ramp(0), ramp(1)], captions, start=start)
+
+
+def test_a_slider_moves_the_picture_in_a_browser(tmp_path, browser):
+    frames = [ramp(0.1), ramp(0.5), ramp(0.9)]
+    slider = make_slider("nose", frames, ["low", "0", "high"], start=1)
+    section = Section("Moves", "", [{"a": 1.0}], sliders=[slider])
+    write_sections(tmp_path / "x.html", title="T", facts={}, sections=[section])
+    browser.set_window_size(390, 844)  # a phone
+    browser.get((tmp_path / "x.html").as_uri())
+    picture = browser.find_element("css selector", ".slider img")
+    assert picture.get_attribute("src") == data_uri(frames[1])
+    assert picture.size["width"] > 100
+    handle = browser.find_element("css selector", ".slider input")
+    handle.send_keys(Keys.ARROW_RIGHT)
+    assert picture.get_attribute("src") == data_uri(frames[2])
+    assert browser.find_element("css selector", ".slider output").text == "high"
+    wide = "return document.documentElement.scrollWidth > window.innerWidth"
+    assert not browser.execute_script(wide)
+    assert complaints(browser) == []
+    assert requests(browser) == []
