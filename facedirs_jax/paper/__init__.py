@@ -1,0 +1,1 @@
+"""The figures of Plesh et al. 2024 and what each claims, measured."""
