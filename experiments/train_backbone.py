@@ -41,6 +41,7 @@ from facedirs_jax.training import (
 )
 from facedirs_jax.training.backbone_training import backbone_training
 from facedirs_jax.training.crop_sets import CropSet, load_crops
+from facedirs_jax.training.objective import LOSSES
 from facedirs_jax.training.photos import (
     describe,
     find_photos,
@@ -289,7 +290,7 @@ def _define_flags() -> None:
     flags.DEFINE_integer(
         "template_dim", None, "Of iresnet; of the others it follows from --width."
     )
-    flags.DEFINE_string("loss", None, "softmax, softmax_triplet or arcface.")
+    flags.DEFINE_string("loss", None, f"One of: {', '.join(LOSSES)}.")
     flags.DEFINE_float("epochs", None, "Passes over the training pictures.")
     flags.DEFINE_integer("batch", None, "Pictures a step.")
     flags.DEFINE_float("learning_rate", None, "The highest; it rises, then falls.")

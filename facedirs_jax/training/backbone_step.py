@@ -28,7 +28,7 @@ class BackboneState(NamedTuple):
     Attributes:
         network: the trained network's nnx.Param, float32, any shape.
         head: the classifier, which is left out of the exported network: `kernel`
-            [D, C], and `bias` [C] with softmax.
+            [D, C], and `bias` [C] unless it is of cosines.
         stats: the network's nnx.BatchStat, float32 [C] each.
         optimiser: optax's state.
         step: [] int32, steps done.
@@ -124,7 +124,7 @@ def initial_state(
     _, trained, stats = nnx.split(network, nnx.Param, nnx.BatchStat)
     shape = task.plain.config.embedding_dim, task.objective.people
     head = {"kernel": 0.01 * jax.random.normal(head_key, shape)}
-    if task.objective.loss != "arcface":
+    if task.objective.loss in ("softmax", "softmax_triplet"):
         head["bias"] = jnp.zeros(shape[1])
     started = optimiser.init({"network": trained, "head": head})
     return BackboneState(trained, head, stats, started, jnp.int32(0))

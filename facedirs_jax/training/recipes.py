@@ -32,13 +32,14 @@ class BackboneRecipe:
         network: a key of `NETWORKS`.
         config: of the network.
         alignment: of its crops, a key of `alignment.ALIGNMENTS`.
-        loss: what is made small; templates have length 1 but with softmax.
+        loss: what is made small; templates have length 1 but with softmax, normalised
+            or not.
         epochs: passes over the training pictures.
         batch: pictures a step.
         optimiser: how gradients become changes of parameters.
         smoothing: of the labels.
         dropout: of the embedding, before the classifier.
-        scale: arcface's s.
+        scale: s, of arcface and normalised_softmax.
         margin: arcface's m, radians.
         margin_epochs: in which m rises from 0.
         triplet_share: of the steps, at the end, with triplets, in softmax_triplet.
@@ -72,7 +73,7 @@ class BackboneRecipe:
             mean=(127.5, 127.5, 127.5),
             scale=127.5,
             colour_order="RGB",
-            unit_norm=self.loss != "softmax",
+            unit_norm=self.loss not in ("softmax", "normalised_softmax"),
         )
 
     def objective(self, *, people: int, steps: int) -> Objective:
