@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+_BRANCH_END = ".increase."  # the last convolution of a bottleneck
 _CONSTANTS = {"scale": 1.0, "bias": 0.0, "mean": 0.0, "var": 1.0, "slope": 0.25}
 
 
@@ -63,7 +64,9 @@ def initialise(key: jax.Array, network: Any) -> Any:
     """Fills an abstract network: kernels after He et al. (1502.01852), eq. 10.
 
     A kernel is normal with variance 2 / fan-in. Normalisations start as the identity,
-    biases at 0, slopes of PReLU at 0.25.
+    but for those at the end of a bottleneck, which start at 0, so that each is its
+    shortcut at first and a deep network learns as fast as a shallow one (Goyal et al.,
+    1706.02677, section 5.1). Biases start at 0, slopes of PReLU at 0.25.
 
     Args:
         key: of the randomness, consumed.
@@ -98,5 +101,7 @@ def _initial_arrays(
             continue
         if leaf not in _CONSTANTS:
             raise ValueError(f"{name}: it is not known what it should start at")
-        arrays[name] = jnp.full(shape, _CONSTANTS[leaf], jnp.float32)
+        still = leaf == "scale" and _BRANCH_END in name
+        value = 0.0 if still else _CONSTANTS[leaf]
+        arrays[name] = jnp.full(shape, value, jnp.float32)
     return arrays
