@@ -8,6 +8,8 @@ import numpy as np
 from facedirs_jax.errors import InputError
 from facedirs_jax.labelled_pictures import LabelledPictures
 
+MIN_PEOPLE = 5
+
 
 @dataclasses.dataclass(frozen=True)
 class Attribute:
@@ -67,36 +69,30 @@ class People:
     Attributes:
         directions: people that directions are found on.
         readers: people that picture readers learn from.
-        probes: people that are edited.
     """
 
     directions: np.ndarray
     readers: np.ndarray
-    probes: np.ndarray
 
 
-def divide_people(
-    identities: Sequence[str] | np.ndarray, *, probes: int, seed: int = 0
-) -> People:
-    """Divides people at random: some are probes, the others two equal halves.
+def divide_people(identities: Sequence[str] | np.ndarray, *, seed: int = 0) -> People:
+    """Divides people at random into two halves.
 
     Args:
         identities: [N], whose face each picture shows.
-        probes: how many are edited.
         seed: of the draw.
 
     Returns:
         People.
 
     Raises:
-        InputError: if fewer than 4 remain to find directions on, or 5 to learn from.
+        InputError: if there are fewer than `MIN_PEOPLE` for either half.
     """
     everybody = np.random.default_rng(seed).permutation(np.unique(identities))
-    edited, others = everybody[:probes], everybody[probes:]
-    half = min(len(others) // 2, len(others) - 5)
-    if half < 4:
+    half = len(everybody) // 2
+    if half < MIN_PEOPLE:
         raise InputError(
-            f"{len(everybody)} people, {probes} of them probes: 4 are needed to find "
-            "directions on and 5 to learn to read pictures from"
+            f"{len(everybody)} people under conditions; {2 * MIN_PEOPLE} are needed, "
+            "half to find directions on and half to learn to read pictures from"
         )
-    return People(others[:half], others[half:], edited)
+    return People(everybody[:half], everybody[half:])

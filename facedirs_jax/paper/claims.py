@@ -1,12 +1,13 @@
 """Claims of the paper's figures: what was measured, and whether it bears them out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from facedirs_jax.evaluation.bootstrap import RESAMPLES, Estimate, estimate
 
+MIN_PEOPLE = 5  # fewer tell nothing of others
 Verdict = Literal["holds", "does not hold", "cannot be said"]
 
 
@@ -39,23 +40,29 @@ class Claim(NamedTuple):
         return self._asdict()
 
 
-def judged_above(value: Estimate, bound: float) -> tuple[str, Verdict]:
-    """Whether a value lies above a bound, by its interval; text of the bound, verdict.
+def claim_of(stored: Mapping[str, Any]) -> Claim:
+    """A claim of what `Claim._asdict` and JSON made of it."""
+    value = Estimate(*(np.nan if n is None else n for n in stored["value"]))
+    return Claim(**{**stored, "value": value})
+
+
+def judged_at_least(value: Estimate, bound: float) -> tuple[str, Verdict]:
+    """Whether a value reaches a bound, by its interval; text of the bound, verdict.
 
     It holds if all of the interval does, it does not if none does.
     """
-    text = f"above {bound:g}"
+    text = f"at least {bound:g}"
     if not np.isfinite([value.low, value.high]).all():
         return text, "cannot be said"
-    if value.low > bound:
+    if value.low >= bound:
         return text, "holds"
     return text, "does not hold" if value.high < bound else "cannot be said"
 
 
-def judged_below(value: Estimate, bound: float) -> tuple[str, Verdict]:
-    """Whether a value lies below a bound, by its interval; see `judged_above`."""
+def judged_at_most(value: Estimate, bound: float) -> tuple[str, Verdict]:
+    """Whether a value is a bound at most, by its interval; see `judged_at_least`."""
     mirrored = Estimate(*(-number for number in (value.value, value.high, value.low)))
-    return f"below {bound:g}", judged_above(mirrored, -bound)[1]
+    return f"at most {bound:g}", judged_at_least(mirrored, -bound)[1]
 
 
 def median_of_people(
@@ -69,11 +76,15 @@ def median_of_people(
         seed: of the draws.
 
     Returns:
-        Estimate; NaN if no value is known.
+        Estimate; NaN if no value is known, and bounds of NaN if fewer than
+        `MIN_PEOPLE` are.
     """
     known = np.asarray(values, np.float64)
     known = known[np.isfinite(known)]
     if not len(known):
         return Estimate(np.nan, np.nan, np.nan)
+    middle = float(np.median(known))
+    if len(known) < MIN_PEOPLE:
+        return Estimate(middle, np.nan, np.nan)
     drawn = np.random.default_rng(seed).choice(known, (resamples, len(known)))
-    return estimate(float(np.median(known)), np.median(drawn, axis=1))
+    return estimate(middle, np.median(drawn, axis=1))

@@ -68,7 +68,7 @@ def edit_by_classes(
     """
     labels = list(directions.about["labels"])
     lengths = directions.about["lengths"]
-    probes = subject.templates[subject.probe_rows()]
+    probes = subject.probes
     moved, steps = [], []
     for value in attribute.values:
         row = labels.index(value)
@@ -115,11 +115,11 @@ def edit_by_regression(
 ) -> Edits:
     """Edits every probe so that the regression should read each value (eqs. 12-13).
 
-    Where a label cannot be reached on the unit sphere the template is NaN, and so is
-    the decode.
+    Where a label cannot be reached on the unit sphere the template is NaN, and the
+    decode white.
     """
     values = sorted([float(v) for v in (*attribute.values, attribute.neutral)])
-    probes = subject.templates[subject.probe_rows()]
+    probes = subject.probes
     templates = np.full((len(probes), len(values), probes.shape[1]), np.nan, np.float32)
     for place, probe in enumerate(probes):
         for step, value in enumerate(values):
@@ -133,7 +133,7 @@ def edit_by_regression(
                 continue
     known = np.asarray(np.isfinite(templates).all(axis=2))
     decodes = subject.decode(np.where(known[..., None], templates, probes[:, None]))
-    decodes = np.where(known[..., None, None, None], decodes, np.nan)
+    decodes = np.where(known[..., None, None, None], decodes, np.float32(1))
     return Edits(tuple(f"{value:g}" for value in values), templates, decodes)
 
 
@@ -165,7 +165,7 @@ def rank_correlations(
     return np.array(found)
 
 
-def spans(wanted: Sequence[float] | np.ndarray, read: np.ndarray) -> np.ndarray:
+def slopes(wanted: Sequence[float] | np.ndarray, read: np.ndarray) -> np.ndarray:
     """Slope of what was read on what was wanted, [P]: 1 is all of it, 0 none."""
     steps = np.asarray(wanted, np.float64)
     found = []

@@ -22,6 +22,8 @@ class Subject(NamedTuple):
         crops: [N, S, S, 3] uint8, as the network sees them.
         templates: [N, D] float32.
         people: who is used for what.
+        probe_crops: [P, S, S, 3] uint8, frontal faces of other people, to be edited.
+        probes: [P, D] float32, their templates.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Subject(NamedTuple):
     crops: np.ndarray
     templates: np.ndarray
     people: People
+    probe_crops: np.ndarray
+    probes: np.ndarray
 
     @property
     def unit_norm(self) -> bool:
@@ -41,12 +45,6 @@ class Subject(NamedTuple):
         """Row numbers of the pictures of some people that vary in an attribute."""
         rows = attribute.rows(self.pictures)
         return rows[np.isin(self.pictures.identities[rows], people)]
-
-    def probe_rows(self) -> np.ndarray:
-        """Row numbers of the frontal picture of each probe that has one."""
-        frontal = self.pictures.where({"condition": "frontal"})
-        probes = np.isin(self.pictures.identities, self.people.probes)
-        return np.flatnonzero(frontal & probes)
 
     def decode(self, templates: np.ndarray) -> np.ndarray:
         """Decodes [..., D] templates; [..., S, S, 3] float32 in [0, 1]."""
