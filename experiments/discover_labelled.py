@@ -49,8 +49,6 @@ from facedirs_jax.tables import csv_text, plain_text
 from . import labelled
 from .launch import keep_apart, launch
 
-flags.adopt_module_key_flags(labelled)
-
 Method = Literal["centroid", "regression", "logistic", "svm"]
 
 
@@ -212,27 +210,37 @@ def _write(
     runs.write(out, run_json | {"state": runs.COMPLETE})
 
 
-flags.DEFINE_multi_string("label", [], "Column of the labels; repeatable.")
-flags.DEFINE_enum(
-    "method", "centroid", ["centroid", "regression", "logistic", "svm"], "See above."
-)
-flags.DEFINE_string(
-    "neutral", None, "Of centroid: the class that others are compared with."
-)
-flags.DEFINE_enum(
-    "mode", "corrected", ["corrected", "paper"], "Of regression: paper, least squares."
-)
-flags.DEFINE_enum(
-    "vector",
-    "coefficients",
-    ["coefficients", "pattern"],
-    "Of regression: what reads the label, or what templates do as it grows.",
-)
-flags.DEFINE_multi_string(
-    "without", [], "FILE:SET of directions to take out of these; repeatable."
-)
-flags.DEFINE_integer("seed", 0, "Of every random draw.", lower_bound=0)
-flags.DEFINE_bool("resume", False, "Goes on with the run in --out_dir.")
+def _define_flags() -> None:
+    """Not on import, since other experiments have flags of these names."""
+    labelled.define_flags()
+    flags.adopt_module_key_flags(labelled)  # so that --help tells of them
+    flags.DEFINE_multi_string("label", [], "Column of the labels; repeatable.")
+    flags.DEFINE_enum(
+        "method",
+        "centroid",
+        ["centroid", "regression", "logistic", "svm"],
+        "See above.",
+    )
+    flags.DEFINE_string(
+        "neutral", None, "Of centroid: the class that others are compared with."
+    )
+    flags.DEFINE_enum(
+        "mode",
+        "corrected",
+        ["corrected", "paper"],
+        "Of regression: paper, least squares.",
+    )
+    flags.DEFINE_enum(
+        "vector",
+        "coefficients",
+        ["coefficients", "pattern"],
+        "Of regression: what reads the label, or what templates do as it grows.",
+    )
+    flags.DEFINE_multi_string(
+        "without", [], "FILE:SET of directions to take out of these; repeatable."
+    )
+    flags.DEFINE_integer("seed", 0, "Of every random draw.", lower_bound=0)
+    flags.DEFINE_bool("resume", False, "Goes on with the run in --out_dir.")
 
 
 def _run_flags() -> int:
@@ -244,4 +252,5 @@ def _run_flags() -> int:
 
 
 if __name__ == "__main__":
+    _define_flags()
     launch(_run_flags)

@@ -23,53 +23,6 @@ from facedirs_jax.labelled_pictures import (
 from facedirs_jax.picture_templates import embed_pictures, pictures_fingerprint
 from facedirs_jax.tables import csv_text
 
-_IMAGES = flags.DEFINE_string(
-    "images",
-    None,
-    "Folder of pictures, read recursively. Without it, the rendered people of the "
-    "gallery that ships, each under 23 conditions of pose, light and expression.",
-)
-_DATASET = flags.DEFINE_enum(
-    "dataset",
-    "image_folder",
-    list(DATASETS),
-    "Whose layout and labels --images has; image_folder is any folder.",
-)
-_LABELS = flags.DEFINE_string(
-    "labels",
-    None,
-    "CSV with a column file (path below --images), perhaps one identity, and labels; "
-    f"default {' or '.join(TABLES)} in --images.",
-)
-_NAMES = flags.DEFINE_string(
-    "names",
-    None,
-    "Instead of a table: regular expression of the start of a picture's name, whose "
-    "named groups are labels, such as '(?P<identity>[^_]+)_(?P<pose>[^_]+)'.",
-)
-_WHERE = flags.DEFINE_multi_string(
-    "where",
-    [],
-    "Only pictures whose label is so: label=expression, a regular expression of the "
-    "whole value; repeatable.",
-)
-_OUT_DIR = flags.DEFINE_string("out_dir", None, "Run directory to make.")
-_BACKBONE = flags.DEFINE_multi_string(
-    "backbone",
-    ["iresnet_arcface_small"],
-    f"One of: {', '.join(BACKBONES)}; one that ships; or the folder of a checkpoint.",
-)
-_PROCESSES = flags.DEFINE_integer(
-    "processes", os.cpu_count() or 1, "Worker processes that find faces.", 1
-)
-_CACHE_DIR = flags.DEFINE_string(
-    "cache_dir",
-    None,
-    "Where landmarks are kept by content hash; default facedirs_jax in the user's "
-    "cache folder.",
-)
-flags.mark_flag_as_required("out_dir")
-
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -100,20 +53,66 @@ class Labelled(NamedTuple):
     pictures: LabelledPictures
 
 
+def define_flags() -> None:
+    """Not on import, since other experiments have flags of these names."""
+    flags.DEFINE_string(
+        "images",
+        None,
+        "Folder of pictures, read recursively. Without it, the rendered people of the "
+        "gallery that ships, each under 23 conditions of pose, light and expression.",
+    )
+    flags.DEFINE_enum(
+        "dataset",
+        "image_folder",
+        list(DATASETS),
+        "Whose layout and labels --images has; image_folder is any folder.",
+    )
+    flags.DEFINE_string(
+        "labels",
+        None,
+        "CSV with a column file (path below --images), perhaps one identity, and "
+        f"labels; default {' or '.join(TABLES)} in --images.",
+    )
+    flags.DEFINE_string(
+        "names",
+        None,
+        "Instead of a table: regular expression of the start of a picture's name, "
+        "whose named groups are labels, such as '(?P<identity>[^_]+)_(?P<pose>[^_]+)'.",
+    )
+    flags.DEFINE_multi_string(
+        "where",
+        [],
+        "Only pictures whose label is so: label=expression, a regular expression of "
+        "the whole value; repeatable.",
+    )
+    flags.DEFINE_string("out_dir", None, "Run directory to make.")
+    flags.DEFINE_multi_string(
+        "backbone",
+        ["iresnet_arcface_small"],
+        f"One of: {', '.join(BACKBONES)}; one that ships; or a checkpoint's folder.",
+    )
+    flags.DEFINE_integer(
+        "processes", os.cpu_count() or 1, "Worker processes that find faces.", 1
+    )
+    flags.DEFINE_string(
+        "cache_dir",
+        None,
+        "Where landmarks are kept by content hash; default facedirs_jax in the user's "
+        "cache folder.",
+    )
+    flags.mark_flag_as_required("out_dir")
+
+
 def source_from_flags() -> Source:
     """What the flags say, once they are parsed."""
+    values = flags.FLAGS.flag_values_dict()
+    fields = {f.name: values[f.name] for f in dataclasses.fields(Source)}
+    for name in ("where", "backbone"):
+        fields[name] = tuple(fields[name])
+    fields["images"] = fields["images"] or str(gallery_folder(name="controlled"))
     home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return Source(
-        images=_IMAGES.value or str(gallery_folder(name="controlled")),
-        out_dir=_OUT_DIR.value or "",
-        dataset=_DATASET.value or "image_folder",
-        labels=_LABELS.value,
-        names=_NAMES.value,
-        where=tuple(_WHERE.value or ()),
-        backbone=tuple(_BACKBONE.value or ()),
-        processes=_PROCESSES.value or 1,
-        cache_dir=_CACHE_DIR.value or str(pathlib.Path(home, "facedirs_jax")),
-    )
+    fields["cache_dir"] = fields["cache_dir"] or str(pathlib.Path(home, "facedirs_jax"))
+    return Source(**fields)
 
 
 def pictures_of(source: Source) -> LabelledPictures:
