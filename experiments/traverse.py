@@ -21,12 +21,12 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from absl import flags
 
-from facedirs_jax import figures, files, report, runs
+from facedirs_jax import files, runs
 from facedirs_jax.backbones import BACKBONES, Backbone
 from facedirs_jax.checkpoints import load_backbone
 from facedirs_jax.decoding import load_decoder_of
@@ -35,11 +35,10 @@ from facedirs_jax.directions.record import Directions, load_directions, model_of
 from facedirs_jax.errors import InputError
 from facedirs_jax.faces import Faces, load_faces
 from facedirs_jax.gallery import gallery_folder
-from facedirs_jax.sliders import as_uint8, make_slider
-from facedirs_jax.tables import csv_text
 from facedirs_jax.templates import embed
 from facedirs_jax.traversal import Step, edit_to_label, steps_of, traverse
-from facedirs_jax.walks import Walk, take_walk
+from facedirs_jax.walk_files import NamedWalk, write_walks
+from facedirs_jax.walks import take_walk
 
 from .launch import keep_apart, launch
 
@@ -78,22 +77,6 @@ class Config:
             raise InputError(f"--steps={self.steps}; it must be 2 to {MOST_STEPS}")
 
 
-class Row(NamedTuple):
-    """One probe along one direction.
-
-    Attributes:
-        probe: its name.
-        chosen: the direction.
-        steps: T texts that tell how far each picture lies.
-        walk: T templates and decodes.
-    """
-
-    probe: str
-    chosen: Chosen
-    steps: list[str]
-    walk: Walk
-
-
 def run(config: Config) -> int:
     """Moves and decodes all probes; gives the exit code, 0 once all is written.
 
@@ -118,7 +101,9 @@ def run(config: Config) -> int:
             return 0
         faces = _load(paths, backbone, config.cache_dir)
         rows = list(_rows(config, chosen, faces, paths, decoder, backbone))
-        _write(out, rows, faces, run_json)
+        facts = {name: str(value) for name, value in run_json["settings"].items()}
+        write_walks(out, rows, facts)
+        runs.write(out, run_json | {"state": runs.COMPLETE})
     print(f"report: {out / 'report.html'}")
     return 0
 
@@ -197,7 +182,7 @@ def _rows(
     paths: Sequence[pathlib.Path],
     decoder: Any,
     backbone: Backbone,
-) -> Iterator[Row]:
+) -> Iterator[NamedWalk]:
     templates = np.asarray(embed(*backbone, faces.crops))
     unit_norm = backbone.preprocess.unit_norm
     alphas = steps_of(config.start, config.end, config.steps)
@@ -224,80 +209,7 @@ def _rows(
                 *(decoder, backbone, template, np.asarray(moved)),
                 *(each.vector, each.directions.mean),
             )
-            yield Row(path.stem, each, steps, walk)
-
-
-def _write(
-    out: pathlib.Path, rows: Sequence[Row], faces: Faces, run_json: dict[str, Any]
-) -> None:
-    (out / "frames").mkdir(mode=0o700, exist_ok=True)
-    for number, row in enumerate(rows, 1):
-        for place, picture in enumerate(row.walk.decodes, 1):
-            frame = out / "frames" / f"{number:03d}_{place:03d}.png"
-            figures.save_picture(frame, as_uint8(picture))
-    table = [numbers for row in rows for numbers in _numbers(row)]
-    files.write_text(out / "traversals.csv", csv_text(table))
-    walks = [
-        (f"{row.probe}\n{row.chosen.name}", row.walk.decodes, row.steps) for row in rows
-    ]
-    figures.save_figure(out / "sheet.png", figures.draw_walks(walks))
-    sliders = [
-        make_slider(
-            f"{row.probe}, {row.chosen.name}",
-            row.walk.decodes,
-            row.steps,
-            start=_start(row),
-            note=f"cosine of decodes to templates {row.walk.cycle.cosine.mean():.2f}",
-        )
-        for row in rows
-    ]
-    summary = [_summary(row) for row in rows]
-    note = (
-        "Decoded from templates, not photos. The cosine is that of the templates of "
-        "the decodes to those decoded; recovered is the share of the step found in "
-        "them."
-    )
-    section = report.Section("Along the directions", note, summary, (), sliders)
-    report.write_sections(
-        out / "report.html",
-        title="Faces moved along directions",
-        facts={name: str(value) for name, value in run_json["settings"].items()},
-        sections=[section],
-    )
-    runs.write(out, run_json | {"state": runs.COMPLETE})
-
-
-def _start(row: Row) -> int:
-    return row.steps.index("0") if "0" in row.steps else len(row.steps) // 2
-
-
-def _summary(row: Row) -> dict[str, Any]:
-    cycle = row.walk.cycle
-    told = cycle.recovered[np.isfinite(cycle.recovered)]
-    return {
-        "probe": row.probe,
-        "direction": row.chosen.name,
-        "cosine": float(cycle.cosine.mean()),
-        "centred_cosine": float(cycle.centred_cosine.mean()),
-        "recovered": float(told.mean()) if len(told) else None,
-    }
-
-
-def _numbers(row: Row) -> Iterator[dict[str, Any]]:
-    """A row of numbers for each step."""
-    cycle, chosen = row.walk.cycle, row.chosen
-    read, again = (chosen.read(t) for t in (row.walk.templates, row.walk.again))
-    for place, step in enumerate(row.steps):
-        yield {
-            "probe": row.probe,
-            "direction": chosen.name,
-            "step": step,
-            "label_read": None if read is None else float(read[place]),
-            "label_read_in_decode": None if again is None else float(again[place]),
-            "cosine": float(cycle.cosine[place]),
-            "centred_cosine": float(cycle.centred_cosine[place]),
-            "recovered": float(cycle.recovered[place]),
-        }
+            yield NamedWalk(path.stem, each, steps, walk)
 
 
 def _define_flags() -> None:
