@@ -240,6 +240,33 @@ def draw_walks(walks: Sequence[tuple[str, np.ndarray, Sequence[str]]]) -> Figure
     return figure
 
 
+def draw_maps(
+    maps: Mapping[str, np.ndarray], labels: Sequence[str], *, joined: bool
+) -> Figure:
+    """Draws maps of the same labels side by side.
+
+    Args:
+        maps: [C, 2] coordinates, by name of the network.
+        labels: of the C points, in order.
+        joined: whether the points are joined in that order.
+
+    Returns:
+        Figure with a panel for each map, all of one scale.
+    """
+    figure = Figure(figsize=(3.6 * len(maps), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(maps), squeeze=False, sharex=True, sharey=True)[0]
+    for axis, (name, points) in zip(axes, maps.items(), strict=True):
+        axis.plot(*points.T, "o-" if joined else "o", markersize=4, linewidth=1)
+        for label, point in zip(labels, points, strict=True):
+            axis.annotate(
+                *(label, point), xytext=(3, 3), textcoords="offset points", fontsize=7
+            )
+        axis.set_title(name, fontsize=9)
+        axis.set_aspect("equal", "datalim")
+        axis.set(xticks=[], yticks=[])
+    return figure
+
+
 def _component_title(name: str, component: int, discovery: Discovery) -> str:
     about = discovery.directions.about
     parts = [f"{about['explained_variance'][component]:.1%} of the variance"]
