@@ -28,7 +28,6 @@ from typing import Any
 
 import numpy as np
 from absl import flags, logging
-from facedirs_jax.paper.map_parts import map_part
 
 from facedirs_jax import figures, files, report, runs
 from facedirs_jax.backbones import BACKBONES, Backbone
@@ -36,27 +35,26 @@ from facedirs_jax.checkpoints import load_backbone
 from facedirs_jax.decoding import load_decoder_of
 from facedirs_jax.directions.record import model_of
 from facedirs_jax.errors import InputError
-from facedirs_jax.faces import Faces, load_faces
 from facedirs_jax.gallery import gallery_folder
 from facedirs_jax.labelled_pictures import LabelledPictures, read_pictures
-from facedirs_jax.paper.attributes import EXPRESSION, LIGHT, POSE, divide_people
+from facedirs_jax.paper.attributes import EXPRESSION, LIGHT, POSE
 from facedirs_jax.paper.claims import Claim, claim_of
 from facedirs_jax.paper.label_parts import class_part, expression_part, regression_part
+from facedirs_jax.paper.map_parts import map_part
 from facedirs_jax.paper.parts import Part
 from facedirs_jax.paper.photo_parts import cmu_part, congress_part
 from facedirs_jax.paper.region_parts import (
     Portraits,
     blend_part,
     decode_part,
-    factors_of,
+    load_portraits,
     region_part,
 )
-from facedirs_jax.paper.subjects import Subject
+from facedirs_jax.paper.subjects import Subject, load_subject
 from facedirs_jax.picture_templates import pictures_fingerprint
 from facedirs_jax.shipped import shipped_folders
 from facedirs_jax.sliders import Slider
 from facedirs_jax.tables import csv_text, plain_text
-from facedirs_jax.templates import embed
 
 from .launch import launch
 
@@ -180,6 +178,7 @@ def _jobs(
     portraits: LabelledPictures,
 ) -> Iterator[tuple[str, Callable[[], Part]]]:
     """What makes each part, in order; faces are read when the first one is made."""
+    reading: Any = {"cache_dir": config.cache_dir, "processes": config.processes}
     probes = QUICK_PROBES if config.quick else PROBES
     others = ~np.isin(portraits.identities, pictures.identities)
     edited = portraits.take(np.flatnonzero(others)[:probes])
@@ -189,14 +188,14 @@ def _jobs(
     @functools.cache
     def subjects() -> list[Subject]:
         return [
-            _subject(config, name, *networks[name], pictures, edited)
+            load_subject(name, *networks[name], pictures, edited, **reading)
             for name in networks
         ]
 
     @functools.cache
     def faces_of() -> dict[str, Portraits]:
         return {
-            name: _portraits(config, backbone, portraits)
+            name: load_portraits(backbone, portraits, **reading)
             for name, (backbone, _) in networks.items()
         }
 
@@ -216,53 +215,10 @@ def _jobs(
     yield "12", lambda: expression_part(subjects())
     yield "13", lambda: map_part(subjects(), EXPRESSION, "13")
     yield "14", lambda: regression_part(subjects())
-    options = {"cache_dir": config.cache_dir, "processes": config.processes}
     if config.cmu:
-        yield "cmu", functools.partial(cmu_part, config.cmu, **options)
+        yield "cmu", functools.partial(cmu_part, config.cmu, **reading)
     if config.congress:
-        yield "congress", functools.partial(congress_part, config.congress, **options)
-
-
-def _faces(config: Config, backbone: Backbone, paths: Sequence[pathlib.Path]) -> Faces:
-    return load_faces(
-        paths,
-        alignment=backbone.preprocess.alignment,
-        size=backbone.preprocess.size,
-        cache_dir=config.cache_dir,
-        processes=config.processes,
-    )
-
-
-def _usable(faces: Faces) -> np.ndarray:
-    return np.array([row.status == "ok" for row in faces.status], bool)
-
-
-def _subject(
-    config: Config,
-    name: str,
-    backbone: Backbone,
-    decoder: Any,
-    pictures: LabelledPictures,
-    edited: LabelledPictures,
-) -> Subject:
-    logging.info("%s: %d pictures", name, len(pictures.paths))
-    faces = _faces(config, backbone, pictures.paths)
-    kept = pictures.take(_usable(faces))
-    probes = _faces(config, backbone, edited.paths).crops
-    return Subject(
-        *(name, backbone, decoder, kept, faces.crops),
-        np.asarray(embed(*backbone, faces.crops)),
-        divide_people(pictures.identities),
-        *(probes, np.asarray(embed(*backbone, probes))),
-    )
-
-
-def _portraits(
-    config: Config, backbone: Backbone, pictures: LabelledPictures
-) -> Portraits:
-    faces = _faces(config, backbone, pictures.paths)
-    kept = pictures.take(_usable(faces))
-    return Portraits(faces, factors_of(kept))
+        yield "congress", functools.partial(congress_part, config.congress, **reading)
 
 
 def _finished(

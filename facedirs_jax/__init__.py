@@ -12,18 +12,22 @@ from facedirs_jax import blending as _blending
 from facedirs_jax.backbones import BACKBONES, Backbone
 from facedirs_jax.checkpoints import load_backbone, load_decoder
 from facedirs_jax.decoding import decode
+from facedirs_jax.directions.boundary import boundary_directions
+from facedirs_jax.directions.centroid import centroid_directions
+from facedirs_jax.directions.conditional import conditional_directions
 from facedirs_jax.directions.record import (
     DirectionFile,
     Directions,
     load_directions,
     save_directions,
 )
+from facedirs_jax.directions.regression import regression_direction
 from facedirs_jax.discovery import Discovery, discover
 from facedirs_jax.errors import InputError
 from facedirs_jax.faces import Faces, load_faces
 from facedirs_jax.regions import REGIONS, Region, load_regions, region_masks
 from facedirs_jax.templates import embed
-from facedirs_jax.traversal import traverse
+from facedirs_jax.traversal import edit_to_label, traverse
 
 blend = jax.jit(_blending.blend, static_argnames="color_transfer")
 blend_pairs = jax.jit(_blending.blend_pairs, static_argnames="color_transfer")
@@ -40,8 +44,12 @@ __all__ = [
     "Region",
     "blend",
     "blend_pairs",
+    "boundary_directions",
+    "centroid_directions",
+    "conditional_directions",
     "decode",
     "discover",
+    "edit_to_label",
     "embed",
     "load_backbone",
     "load_decoder",
@@ -49,6 +57,7 @@ __all__ = [
     "load_faces",
     "load_regions",
     "region_masks",
+    "regression_direction",
     "save_directions",
     "traverse",
 ]

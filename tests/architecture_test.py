@@ -133,6 +133,12 @@ facedirs_jax.evaluation.stability
 facedirs_jax.evaluation.variance
 facedirs_jax.evaluation.color
 facedirs_jax.evaluation.bootstrap
+facedirs_jax.directions.gram
+facedirs_jax.directions.labelled
+facedirs_jax.directions.centroid
+facedirs_jax.directions.regression
+facedirs_jax.directions.boundary
+facedirs_jax.directions.conditional
 facedirs_jax.evaluation.correlations
 facedirs_jax.evaluation.decodability
 facedirs_jax.evaluation.image_quality
@@ -192,6 +198,7 @@ experiments.launch
 experiments.inputs
 experiments.labelled
 experiments.traversals
+experiments.bench_directions
 experiments.bench_grid
 experiments.build_dataset
 experiments.check_rendered_faces

@@ -1,9 +1,11 @@
 """The direction file: directions of one model, with what is needed to trust them.
 
 A safetensors file. For each set, such as a region, it holds `<name>/directions`
-[K, D], `<name>/eigenvalues` [K] and `<name>/mean` [D], all float32; its metadata has
-one key, `facedirs`, a JSON text with `model`, `data` and each set's `about`, and a hash
-over all of the file, since safetensors takes no notice of a flipped bit.
+[K, D], `<name>/eigenvalues` [K] and `<name>/mean` [D], all float32; a set that reads
+labels also holds `<name>/weights` [K, D], float32, and `<name>/intercepts` [K],
+float64. Its metadata has one key, `facedirs`, a JSON text with `model`, `data` and each
+set's `about`, and a hash over all of the file, since safetensors takes no notice of a
+flipped bit.
 """
 
 import json
@@ -20,7 +22,9 @@ from facedirs_jax.backbones import Backbone
 from facedirs_jax.errors import InputError
 
 FORMAT = "facedirs directions 1"
-_ARRAYS = ("directions", "eigenvalues", "mean")
+_ARRAYS = {"directions": np.float32, "eigenvalues": np.float32, "mean": np.float32}
+_READING = {"weights": np.float32, "intercepts": np.float64}
+_AGAIN = "discover_ssi or discover_labelled"
 
 
 class Directions(NamedTuple):
@@ -31,19 +35,38 @@ class Directions(NamedTuple):
         eigenvalues: [K] float32, variance along each over the data they come from, in
             squared template units; alpha is counted in their square roots.
         mean: [D] float32, mean template of those data.
-        about: what they are and how sure: kind, region, mode, explained variance,
-            numbers of components, stability; plain JSON values.
+        about: what they are and how sure: kind, region or label, mode, explained
+            variance, numbers of components, stability; plain JSON values.
+        weights: [K, D] float32, what reads a label from a template t: it is
+            t . weights + intercepts, one label a direction; None if none is read.
+        intercepts: [K] float64, since they and t . weights may nearly cancel; None
+            without weights.
     """
 
     directions: np.ndarray
     eigenvalues: np.ndarray
     mean: np.ndarray
     about: dict[str, Any]
+    weights: np.ndarray | None = None
+    intercepts: np.ndarray | None = None
 
     @property
     def scales(self) -> np.ndarray:
         """[K] float32, one standard deviation along each direction."""
         return np.sqrt(self.eigenvalues)
+
+    def reading(self, row: int) -> tuple[np.ndarray, float]:
+        """Weights [D] float64 and intercept that read the label of one direction.
+
+        Raises:
+            InputError: if they read none.
+        """
+        if self.weights is None or self.intercepts is None:
+            raise InputError(
+                "these directions read no label; take those of a regression or a "
+                "boundary, or move along them by standard deviations"
+            )
+        return np.asarray(self.weights[row], np.float64), float(self.intercepts[row])
 
 
 class DirectionFile(NamedTuple):
@@ -89,20 +112,16 @@ def save_directions(path: str | os.PathLike[str], content: DirectionFile) -> Non
         content: [K, D] directions and so on, by name.
 
     Raises:
-        ValueError: if the arrays of a set do not agree in shape, or a number that is
-            not in them is NaN or infinite.
+        ValueError: if the arrays of a set do not agree in shape, it has weights without
+            intercepts, or a number that is not in them is NaN or infinite.
         TypeError: if a value is not plain JSON.
     """
     arrays = {}
     for name, found in content.sets.items():
-        whole, *parts = (getattr(found, array).shape for array in _ARRAYS)
-        if len(whole) != 2 or parts != [whole[:1], whole[1:]]:
-            raise ValueError(
-                f"{name}: directions {whole}, eigenvalues {parts[0]} and mean "
-                f"{parts[1]} do not agree"
-            )
-        for array in _ARRAYS:
-            values = np.asarray(getattr(found, array), np.float32)
+        dtypes = _ARRAYS if found.weights is None else _ARRAYS | _READING
+        _check_shapes(name, found)
+        for array, dtype in dtypes.items():
+            values = np.asarray(getattr(found, array), dtype)
             arrays[f"{name}/{array}"] = np.ascontiguousarray(values)
     about = {
         "format": FORMAT,
@@ -146,12 +165,12 @@ def load_directions(
     if found != FORMAT:
         raise InputError(
             f"{path}: not a direction file of this version ({FORMAT!r}); found "
-            f"{found!r}. Make it again with discover_ssi."
+            f"{found!r}. Make it again with {_AGAIN}."
         )
     if about.pop("sha256", None) != _sha256(about, arrays):
         raise InputError(
             f"{path}: damaged, its content is not what was written. Restore it, or "
-            "make it again with discover_ssi."
+            f"make it again with {_AGAIN}."
         )
     if model is not None:
         _check_model(path, about["model"], model)
@@ -161,10 +180,28 @@ def load_directions(
             arrays[f"{name}/eigenvalues"],
             arrays[f"{name}/mean"],
             what,
+            weights=arrays.get(f"{name}/weights"),
+            intercepts=arrays.get(f"{name}/intercepts"),
         )
         for name, what in about["sets"].items()
     }
     return DirectionFile(sets, about["model"], about["data"])
+
+
+def _check_shapes(name: str, found: Directions) -> None:
+    whole, *parts = (getattr(found, array).shape for array in _ARRAYS)
+    if len(whole) != 2 or parts != [whole[:1], whole[1:]]:
+        raise ValueError(
+            f"{name}: directions {whole}, eigenvalues {parts[0]} and mean "
+            f"{parts[1]} do not agree"
+        )
+    reading = [getattr(found, array) for array in _READING]
+    shapes = [None if array is None else array.shape for array in reading]
+    if shapes not in ([None, None], [whole, whole[:1]]):
+        raise ValueError(
+            f"{name}: directions {whole}, weights {shapes[0]} and intercepts "
+            f"{shapes[1]} do not agree"
+        )
 
 
 def _sha256(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from facedirs_jax import figures
+from facedirs_jax.backbones import Backbone
 from facedirs_jax.blending import ColorTransfer, blend_pairs
 from facedirs_jax.decoding import embed_again, resized
 from facedirs_jax.discovery import Discovery, discover
@@ -22,7 +23,7 @@ from facedirs_jax.paper.claims import (
 )
 from facedirs_jax.paper.edits import Edits
 from facedirs_jax.paper.parts import Part, draw_edits, sliders_of
-from facedirs_jax.paper.subjects import Subject
+from facedirs_jax.paper.subjects import Subject, usable_faces
 from facedirs_jax.regions import REGIONS, region_masks
 from facedirs_jax.rendering.eyes import IRIS_RGB
 from facedirs_jax.templates import embed, template_dim
@@ -50,6 +51,18 @@ class Portraits(NamedTuple):
 
     faces: Faces
     factors: Mapping[str, np.ndarray]
+
+
+def load_portraits(
+    backbone: Backbone,
+    pictures: LabelledPictures,
+    *,
+    cache_dir: str | None,
+    processes: int,
+) -> Portraits:
+    """Reads portraits for one network; those without a face are left out."""
+    faces, kept = usable_faces(backbone, pictures, cache_dir, processes)
+    return Portraits(faces, factors_of(kept))
 
 
 def factors_of(pictures: LabelledPictures) -> dict[str, np.ndarray]:

@@ -3,12 +3,15 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 
 from facedirs_jax.backbones import Backbone
 from facedirs_jax.decoding import decode
 from facedirs_jax.evaluation.picture_readings import PictureReader, fit_picture_reader
+from facedirs_jax.faces import Faces, load_faces
 from facedirs_jax.labelled_pictures import LabelledPictures
-from facedirs_jax.paper.attributes import Attribute, People
+from facedirs_jax.paper.attributes import Attribute, People, divide_people
+from facedirs_jax.templates import embed
 
 
 class Subject(NamedTuple):
@@ -51,6 +54,62 @@ class Subject(NamedTuple):
         flat = np.asarray(templates, np.float32).reshape(-1, templates.shape[-1])
         found = decode(self.decoder, flat)
         return found.reshape(*templates.shape[:-1], *found.shape[1:])
+
+
+def load_subject(
+    name: str,
+    backbone: Backbone,
+    decoder: Any,
+    pictures: LabelledPictures,
+    edited: LabelledPictures,
+    *,
+    cache_dir: str | None,
+    processes: int,
+) -> Subject:
+    """Reads and embeds the pictures for one network.
+
+    Args:
+        name: of the network.
+        backbone: the network and its preprocessing.
+        decoder: of its templates.
+        pictures: people under conditions; those without a face are left out.
+        edited: frontal pictures of other people.
+        cache_dir: where landmarks are kept; see `load_faces`.
+        processes: worker processes that find faces.
+
+    Returns:
+        Subject.
+
+    Raises:
+        InputError: if a picture cannot be found, or there are too few people.
+    """
+    logging.info("%s: %d pictures", name, len(pictures.paths))
+    faces, kept = usable_faces(backbone, pictures, cache_dir, processes)
+    probes = usable_faces(backbone, edited, cache_dir, processes)[0].crops
+    return Subject(
+        *(name, backbone, decoder, kept, faces.crops),
+        np.asarray(embed(*backbone, faces.crops)),
+        divide_people(pictures.identities),
+        *(probes, np.asarray(embed(*backbone, probes))),
+    )
+
+
+def usable_faces(
+    backbone: Backbone,
+    pictures: LabelledPictures,
+    cache_dir: str | None,
+    processes: int,
+) -> tuple[Faces, LabelledPictures]:
+    """Faces cropped as a network wants them, and the pictures that they are of."""
+    faces = load_faces(
+        pictures.paths,
+        alignment=backbone.preprocess.alignment,
+        size=backbone.preprocess.size,
+        cache_dir=cache_dir,
+        processes=processes,
+    )
+    usable = np.array([row.status == "ok" for row in faces.status], bool)
+    return faces, pictures.take(usable)
 
 
 def reader_of(

@@ -10,6 +10,7 @@ import safetensors
 import safetensors.numpy
 
 import facedirs_jax
+from facedirs_jax import files
 from facedirs_jax.backbones import dlib_resnet
 from facedirs_jax.directions.record import (
     FORMAT,
@@ -68,6 +69,47 @@ def test_what_is_saved_is_loaded(path, content):
     assert_same(load_directions(path), content)
     assert_same(load_directions(str(path), model=MODEL), content)
     assert load_directions(path).sets["nose"].about["split"] is None
+
+
+def reading(content: DirectionFile) -> DirectionFile:
+    """The same, with a reading of labels in one of the sets."""
+    rng = np.random.default_rng(5)
+    eyes = content.sets["eyes"]._replace(
+        weights=rng.normal(size=(2, 5)).astype(np.float32),
+        intercepts=rng.normal(size=2) * 1e3,
+    )
+    return content._replace(sets=content.sets | {"eyes": eyes})
+
+
+def test_a_reading_is_saved_and_loaded_to_the_last_bit(tmp_path, content):
+    wanted = reading(content)
+    save_directions(tmp_path / "file", wanted)
+    found = load_directions(tmp_path / "file", model=MODEL)
+    assert_same(found, wanted)
+    for name, dtype in (("weights", np.float32), ("intercepts", np.float64)):
+        assert getattr(found.sets["nose"], name) is None
+        back = getattr(found.sets["eyes"], name)
+        np.testing.assert_array_equal(back, getattr(wanted.sets["eyes"], name))
+        assert back.dtype == dtype
+    save_directions(tmp_path / "again", found)
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "file").read_bytes()
+    names = safetensors.numpy.load_file(tmp_path / "file").keys()
+    assert {"eyes/weights", "eyes/intercepts"} <= names and "nose/weights" not in names
+
+
+def test_a_file_without_readings_is_as_it_was_before_there_were_any(tmp_path):
+    nose = Directions(
+        directions=np.eye(3, 5, dtype=np.float32),
+        eigenvalues=np.arange(3, 0, -1).astype(np.float32),
+        mean=np.arange(5).astype(np.float32),
+        about={"kind": "region_pca"},
+    )
+    save_directions(tmp_path / "file", DirectionFile({"nose": nose}, MODEL, {"n": 12}))
+    # of the file that commit a08241f wrote
+    assert files.sha256_file(tmp_path / "file") == (
+        "4d620cf071c2507c9488da02cb25d75e5f8fe1c8b4c237420c29c790fe50f454"
+    )
+    assert load_directions(tmp_path / "file").sets["nose"].weights is None
 
 
 def test_the_file_is_what_the_format_says(path, content):
@@ -209,8 +251,23 @@ def rewritten(path, change):
 )
 def test_changed_content_is_refused(path, change):
     rewritten(path, change)
-    with pytest.raises(InputError, match=f"{path}: damaged, its content is not what"):
+    message = (
+        f"{path}: damaged, its content is not what was written. Restore it, or make it "
+        "again with discover_ssi or discover_labelled"
+    )
+    with pytest.raises(InputError, match=message):
         load_directions(path)
+
+
+@pytest.mark.parametrize("name", ["weights", "intercepts"])
+def test_a_changed_reading_is_refused(tmp_path, content, name):
+    def change(arrays, _):
+        arrays[f"eyes/{name}"] = np.nextafter(arrays[f"eyes/{name}"], np.inf)
+
+    save_directions(tmp_path / "file", reading(content))
+    rewritten(tmp_path / "file", change)
+    with pytest.raises(InputError, match="damaged"):
+        load_directions(tmp_path / "file")
 
 
 @pytest.mark.parametrize(
@@ -262,6 +319,10 @@ def test_a_missing_file_is_refused(tmp_path):
         {"mean": np.ones(3, np.float32)},
         {"mean": np.ones((1, 5), np.float32)},
         {"directions": np.ones(5, np.float32)},
+        {"weights": np.ones((3, 5), np.float32)},
+        {"intercepts": np.ones(3)},
+        {"weights": np.ones((2, 5), np.float32), "intercepts": np.ones(3)},
+        {"weights": np.ones((3, 5), np.float32), "intercepts": np.ones((3, 1))},
     ],
 )
 def test_arrays_that_do_not_agree_are_not_saved(path, content, change):

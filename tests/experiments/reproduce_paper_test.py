@@ -34,7 +34,8 @@ def claims_of(out):
 
 def test_every_figure_has_a_part_a_picture_and_claims_with_verdicts(finished):
     claims = claims_of(finished)
-    assert {claim["figure"] for claim in claims} == FIGURES
+    several = {"13"}  # claims of two networks or more
+    assert {claim["figure"] for claim in claims} == FIGURES - several
     verdicts = {claim["verdict"] for claim in claims}
     assert verdicts <= {"holds", "does not hold", "cannot be said"}
     assert len(list((finished / "parts").iterdir())) == len(FIGURES)
