@@ -10,7 +10,9 @@ holds, does not hold, or cannot be said. --quick uses the few people of the gall
 ships; otherwise 100 people are rendered under 23 conditions, which needs the extra
 `synth`, or taken from --controlled, such a folder of render_faces.
 
-With --cmu and --congress, folders of the CMU faces and of portraits with a table of
+Those who have the paper's data name them: --multi_pie for the conditions (with a table
+of where its flashes stand), --siblingsdb_hqf for the portraits, --meds_ii for the
+probes. With --cmu and --congress, folders of the CMU faces and of portraits with a table of
 gender and birth year, directions of these labels are tested on real photos with dlib's
 network.
 
@@ -41,6 +43,7 @@ from facedirs_jax.paper.attributes import EXPRESSION, LIGHT, POSE
 from facedirs_jax.paper.claims import Claim, claim_of
 from facedirs_jax.paper.label_parts import class_part, expression_part, regression_part
 from facedirs_jax.paper.map_parts import map_part
+from facedirs_jax.paper.own_data import multi_pie_pictures
 from facedirs_jax.paper.parts import Part
 from facedirs_jax.paper.photo_parts import cmu_part, congress_part
 from facedirs_jax.paper.region_parts import (
@@ -70,6 +73,10 @@ class Config:
     out_dir: str
     network: tuple[str, ...] = ()
     controlled: str | None = None
+    multi_pie: str | None = None
+    flash_angles: str | None = None
+    siblingsdb_hqf: str | None = None
+    meds_ii: str | None = None
     cmu: str | None = None
     congress: str | None = None
     quick: bool = False
@@ -86,8 +93,8 @@ def run(config: Config) -> int:
     """
     networks = _networks(config.network)
     with runs.locked(config.out_dir, resume=config.resume) as out:
-        pictures = read_pictures(_controlled(config, out))
-        portraits = read_pictures(gallery_folder())
+        pictures = _conditions(config, out)
+        portraits = _people(config.siblingsdb_hqf, "siblingsdb_hqf")
         settings = _settings(config, networks, pictures)
         run_json = runs.begin(out, settings)
         if run_json["state"] == runs.COMPLETE:
@@ -104,18 +111,14 @@ def run(config: Config) -> int:
 
 def _networks(asked: Sequence[str]) -> dict[str, tuple[Backbone, Any]]:
     """Networks with their decoders, softmax networks first, by name."""
-    pairs = [text.rpartition(":") for text in asked]
-    if wrong := [
-        text for text, (name, _, _) in zip(asked, pairs, strict=True) if not name
-    ]:
-        raise InputError(f"--network={wrong[0]}: write BACKBONE:DECODER")
-    chosen = [(name, decoder) for name, _, decoder in pairs]
+    chosen = [tuple(text.rpartition(":")[::2]) for text in asked]
+    for text, (name, _) in zip(asked, chosen, strict=True):
+        if not name:
+            raise InputError(f"--network={text}: write BACKBONE:DECODER")
     if not chosen:
         shipped = shipped_folders()
-        names = [
-            name for name in (*shipped, *BACKBONES) if f"{name}_decoder" in shipped
-        ]
-        chosen = [(name, f"{name}_decoder") for name in names]
+        pairs = [(name, f"{name}_decoder") for name in (*shipped, *BACKBONES)]
+        chosen = [pair for pair in pairs if pair[1] in shipped]
     found = {}
     for name, decoder in chosen:
         backbone = load_backbone(name)
@@ -128,6 +131,22 @@ def _order(item: tuple[str, tuple[Backbone, Any]]) -> tuple[bool, bool, str]:
     """The paper's: VGG, ResNet, ArcFace; then others."""
     name, (backbone, _) = item
     return not name.startswith("vgg"), backbone.preprocess.unit_norm, name
+
+
+def _conditions(config: Config, out: pathlib.Path) -> LabelledPictures:
+    """People under pose, light and expression."""
+    if config.multi_pie and config.flash_angles:
+        return multi_pie_pictures(config.multi_pie, config.flash_angles)
+    if config.multi_pie:
+        raise InputError("--multi_pie: name a table of its flashes as --flash_angles")
+    return read_pictures(_controlled(config, out))
+
+
+def _people(folder: str | None, dataset: str) -> LabelledPictures:
+    """Frontal faces of many people; without a folder, the portraits that ship."""
+    if folder is None:
+        return read_pictures(gallery_folder())
+    return read_pictures(folder, dataset=dataset)
 
 
 def _controlled(config: Config, out: pathlib.Path) -> pathlib.Path:
@@ -156,16 +175,17 @@ def _settings(
     networks: Mapping[str, tuple[Backbone, Any]],
     pictures: LabelledPictures,
 ) -> dict[str, Any]:
-    models = {
-        name: model_of(name, backbone) for name, (backbone, _) in networks.items()
-    }
-    decoders = {name: decoder.weights.sha256 for name, (_, decoder) in networks.items()}
     return {
-        "networks": models,
-        "decoders": decoders,
+        "networks": {name: model_of(name, pair[0]) for name, pair in networks.items()},
+        "decoders": {name: pair[1].weights.sha256 for name, pair in networks.items()},
         "pictures_sha256": pictures_fingerprint(pictures.paths),
         "people": len(np.unique(pictures.identities)),
         "quick": config.quick,
+        "data": [
+            bool(config.multi_pie),
+            bool(config.siblingsdb_hqf),
+            bool(config.meds_ii),
+        ],
         "cmu": bool(config.cmu),
         "congress": bool(config.congress),
     }
@@ -180,8 +200,9 @@ def _jobs(
     """What makes each part, in order; faces are read when the first one is made."""
     reading: Any = {"cache_dir": config.cache_dir, "processes": config.processes}
     probes = QUICK_PROBES if config.quick else PROBES
-    others = ~np.isin(portraits.identities, pictures.identities)
-    edited = portraits.take(np.flatnonzero(others)[:probes])
+    edited = _people(config.meds_ii, "meds_ii")
+    others = ~np.isin(edited.identities, pictures.identities)
+    edited = edited.take(np.flatnonzero(others)[:probes])
     if config.quick:
         portraits = portraits.take(np.arange(QUICK_PORTRAITS))
 
@@ -296,6 +317,14 @@ def _define_flags() -> None:
     flags.DEFINE_string(
         "controlled", None, "Folder of people under conditions, as render_faces makes."
     )
+    flags.DEFINE_string("multi_pie", None, "Folder of Multi-PIE, for the conditions.")
+    flags.DEFINE_string(
+        "flash_angles", None, "CSV flash,degrees of Multi-PIE's flashes."
+    )
+    flags.DEFINE_string(
+        "siblingsdb_hqf", None, "Folder of SiblingsDB HQ-f, for the region directions."
+    )
+    flags.DEFINE_string("meds_ii", None, "Folder of MEDS-II, for the probes.")
     flags.DEFINE_string("cmu", None, "Folder of the CMU faces.")
     flags.DEFINE_string(
         "congress", None, "Folder of portraits; labels.csv beside or in it."

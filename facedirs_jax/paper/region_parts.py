@@ -213,13 +213,15 @@ def _named(
     factors: Mapping[str, np.ndarray],
 ) -> Claim:
     strength = {name: _correlation(effects, of) for name, of in factors.items()}
-    best = max(strength, key=lambda name: np.nan_to_num(strength[name].value))
-    value = strength[factor]
+    value = strength.get(factor, Estimate(np.nan, np.nan, np.nan))
+    best = max(
+        strength, key=lambda name: np.nan_to_num(strength[name].value), default=""
+    )
     return Claim(
         *(*key, f"component {component + 1} is {factor.replace('_', ' ')}"),
         f"|correlation| with {factor}",
         *(value, *judged_at_least(value, _SHARE)),
-        f"most like {best} ({strength[best].value:.2f})",
+        f"most like {best} ({strength[best].value:.2f})" if best else "factors unknown",
     )
 
 
