@@ -12,9 +12,9 @@ ships; otherwise 100 people are rendered under 23 conditions, which needs the ex
 
 Those who have the paper's data name them: --multi_pie for the conditions (with a table
 of where its flashes stand), --siblingsdb_hqf for the portraits, --meds_ii for the
-probes. With --cmu and --congress, folders of the CMU faces and of portraits with a table of
-gender and birth year, directions of these labels are tested on real photos with dlib's
-network.
+probes. With --cmu and --congress, folders of the CMU faces and of portraits with a
+table of gender and birth year, directions of these labels are tested on real photos
+with dlib's network.
 
 Written to --out_dir: report.html, which needs nothing else; claims.csv, figures/,
 parts/ (what is finished), run.json. A run that was stopped goes on with --resume.

@@ -46,7 +46,7 @@ class ClassicalMap(NamedTuple):
     def negative_share(self) -> float:
         """Sum of the negative eigenvalues over that of all, both of absolute values."""
         values = np.asarray(self.eigenvalues, np.float64)
-        return float(-np.minimum(values, 0).sum() / np.abs(values).sum())
+        return float(np.maximum(-values, 0).sum() / np.abs(values).sum())
 
 
 class AlignedMap(NamedTuple):

@@ -69,11 +69,12 @@ def tsne(
             f"a perplexity of {perplexity:g} is out of range: {len(found)} points "
             f"allow 1 to less than {most:g}; choose another, or another method"
         )
+    first: Any = "random" if start == "random" else _small_start(found, dims)
     fitted = TSNE(
         dims,
         perplexity=perplexity,
         metric="precomputed",
-        init="random" if start == "random" else _small_start(found, dims),
+        init=first,
         random_state=seed,
     )
     with threadpoolctl.threadpool_limits(1):

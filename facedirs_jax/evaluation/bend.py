@@ -141,8 +141,8 @@ def _unknown(values: int, people: int) -> Bend:
 
 def _judged(found: DrawnCentroids, unknown: Bend) -> Bend:
     seen, true = found.seen, found.true
-    noise = found.drawn(np.zeros_like(true))
-    if _share(_eigenvalues(noise)[:, 0] >= _eigenvalues(seen)[0]) >= ALPHA:
+    noise = _eigenvalues(found.noise_alone)[:, 0]
+    if _share(noise >= _eigenvalues(seen)[0]) >= ALPHA:
         return unknown._replace(reason="the centroids lie no farther apart than noise")
     bend = float(_bend(_eigenvalues(seen)))
     lines = {}

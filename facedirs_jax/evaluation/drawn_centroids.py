@@ -21,16 +21,22 @@ class DrawnCentroids(NamedTuple):
     the squared distance comes out as |d u + e_a - e_b|^2 = d^2 + 2 d u.(e_a - e_b) +
     |e_a - e_b|^2. On the sphere, these are distances through it.
 
+    Where all centroids are truly the same, what is seen of their distances is noise
+    alone. Drawing few people again gives it a longer tail than it has; so it is made
+    by turning the sign of each person's deviations or not, at random.
+
     Attributes:
         squared: [K, K], as they are.
         along: [R, K, K], u.(e_a - e_b).
         noise: [R, K, K], |e_a - e_b|^2.
+        signed: [R, K, K], |e_a - e_b|^2 of signs instead of draws.
         metric: of what goes in and out.
     """
 
     squared: np.ndarray
     along: np.ndarray
     noise: np.ndarray
+    signed: np.ndarray
     metric: Metric
 
     @property
@@ -42,6 +48,11 @@ class DrawnCentroids(NamedTuple):
     def true(self) -> np.ndarray:
         """[K, K] distances without what the noise adds to them."""
         return self._told(self.squared - self.noise.mean(axis=0))
+
+    @property
+    def noise_alone(self) -> np.ndarray:
+        """[R, K, K] distances that would be seen if all centroids were the same."""
+        return self._told(self.signed)
 
     def drawn(self, lengths: np.ndarray, *, excess: bool = True) -> np.ndarray:
         """[R, K, K] distances that would be seen if [K, K] `lengths` were true.
@@ -110,53 +121,65 @@ def draw_centroids(
     counts = present.sum(axis=0)
     weights = identity_weights(len(present), resamples=draws, seed=seed)
     weights = weights[(weights @ present > 0).all(axis=1)]
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=weights.shape)
     codes = np.unique(identities, return_inverse=True)[1]
     found = _draw(
         *(templates, jnp.asarray(places, jnp.int32), jnp.asarray(codes, jnp.int32)),
-        jnp.asarray(weights, jnp.float32),
+        *(jnp.asarray(weights, jnp.float32), jnp.asarray(signs, jnp.float32)),
         jnp.asarray(np.sqrt(counts / (counts - 1)), jnp.float32),
         metric == "angular",
     )
-    squared, along, noise = (np.asarray(part, np.float64) for part in found)
-    return DrawnCentroids(squared, along, noise, metric)
+    parts = (np.asarray(part, np.float64) for part in found)
+    squared, along, noise, signed = parts
+    return DrawnCentroids(squared, along, noise, signed, metric)
 
 
-@functools.partial(jax.jit, static_argnums=5)
+@functools.partial(jax.jit, static_argnums=6)
 def _draw(
     templates: jax.Array,
     places: jax.Array,
     codes: jax.Array,
     weights: jax.Array,
+    signs: jax.Array,
     widen: jax.Array,
     on_sphere: bool,
 ) -> tuple[jax.Array, ...]:
-    """Squared distances [K, K], and `along` and `noise` [R, K, K]."""
-    count = len(widen)
+    """Squared distances [K, K]; `along`, `noise` and `signed` [R, K, K]."""
     if not on_sphere:
         templates = _centred(templates)
 
-    def centroids(weight: jax.Array) -> jax.Array:
-        row = weight[codes][:, None]
-        sums = sums_by_code(row * templates, places, count)
-        means = sums / sums_by_code(row, places, count)
-        if on_sphere:
-            means = means / jnp.linalg.norm(means, axis=1, keepdims=True)
-        return _centred(means)
+    def means(rows: jax.Array, weight: jax.Array) -> jax.Array:
+        sums = sums_by_code(weight[:, None] * rows, places, len(widen))
+        return sums / sums_by_code(jnp.abs(weight[:, None]), places, len(widen))
 
     with jax.default_matmul_precision("highest"):
-        whole = centroids(jnp.ones(weights.shape[1]))
+        middle = means(templates, jnp.ones(len(codes)))
+        whole = _projected(middle, on_sphere)
         squared = _squared(whole)
         lengths = jnp.sqrt(jnp.where(squared > 0, squared, 1.0))
 
-        def errors(weight: jax.Array) -> tuple[jax.Array, jax.Array]:
-            error = widen[:, None] * (centroids(weight) - whole)
+        def drawn(weight: jax.Array) -> tuple[jax.Array, jax.Array]:
+            again = _projected(means(templates, weight[codes]), on_sphere)
+            error = widen[:, None] * (again - whole)
             cross = error @ whole.T
             own = jnp.diagonal(cross)
             along = own[:, None] + own[None, :] - cross - cross.T
             return along / lengths, _squared(_centred(error))
 
-        along, noise = jax.lax.map(errors, weights)
-    return squared, along, noise
+        def signed(sign: jax.Array) -> jax.Array:
+            error = means(templates - middle[places], sign[codes])
+            error = widen[:, None] * (_projected(middle + error, on_sphere) - whole)
+            return _squared(_centred(error))
+
+        along, noise = jax.lax.map(drawn, weights)
+        return squared, along, noise, jax.lax.map(signed, signs)
+
+
+def _projected(means: jax.Array, on_sphere: bool) -> jax.Array:
+    """Centred, since only differences count."""
+    if on_sphere:
+        means = means / jnp.linalg.norm(means, axis=1, keepdims=True)
+    return _centred(means)
 
 
 def _centred(rows: jax.Array) -> jax.Array:

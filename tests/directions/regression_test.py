@@ -19,7 +19,7 @@ from facedirs_jax.directions.regression import (
 )
 from facedirs_jax.errors import InputError
 
-FROM_5 = tuple(np.geomspace(5, 1e9, 13))
+FROM_1000 = tuple(np.geomspace(1e3, 1e9, 13))
 # Two shapes in all tests, since each is compiled.
 SIZES = {"many templates": (300, 20), "few templates": (60, 100)}
 
@@ -147,12 +147,12 @@ def test_a_label_of_people_is_not_read_from_their_other_pictures():
 def test_the_record_tells_what_was_done():
     templates, labels, people = drawn()
     about = regression_direction(
-        *(templates, labels, people), name="yaw", penalties=FROM_5
+        *(templates, labels, people), name="yaw", penalties=FROM_1000
     ).about
     assert (about["kind"], about["label"]) == ("label_regression", "yaw")
     assert (about["mode"], about["direction"]) == ("corrected", "coefficients")
     assert (about["templates"], about["identities"], about["folds"]) == (300, 75, 5)
-    assert about["penalty"] == 5.0 and about["penalty_is_an_end"]
+    assert about["penalty"] == 1000.0 and about["penalty_is_an_end"]
     assert about["label_mean"] == pytest.approx(labels.mean())
     assert about["label_range"] == [labels.min(), labels.max()]
 
