@@ -13,6 +13,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 # A module may import those above it, and no other.
 ORDER = """
 facedirs_jax.errors
+facedirs_jax.evaluation.saturation
+facedirs_jax.evaluation.picture_readings
 facedirs_jax.files
 facedirs_jax.progress
 facedirs_jax.dlib_models
@@ -122,10 +124,13 @@ facedirs_jax.checkpoint_files
 facedirs_jax.shipped
 facedirs_jax.checkpoints
 facedirs_jax.decoding
+facedirs_jax.walks
 facedirs_jax.grid
 facedirs_jax.directions
 facedirs_jax.directions.pca
 facedirs_jax.directions.record
+facedirs_jax.directions.choice
+facedirs_jax.label_charts
 facedirs_jax.traversal
 facedirs_jax.journal
 facedirs_jax.evaluation
@@ -135,6 +140,14 @@ facedirs_jax.evaluation.color
 facedirs_jax.evaluation.bootstrap
 facedirs_jax.directions.gram
 facedirs_jax.directions.labelled
+facedirs_jax.manifold
+facedirs_jax.stress_maps
+facedirs_jax.neighbour_maps
+facedirs_jax.maps
+facedirs_jax.map_charts
+facedirs_jax.map_page
+facedirs_jax.evaluation.drawn_centroids
+facedirs_jax.evaluation.bend
 facedirs_jax.directions.centroid
 facedirs_jax.directions.regression
 facedirs_jax.directions.boundary
@@ -188,6 +201,19 @@ facedirs_jax.charts
 facedirs_jax.figures
 facedirs_jax.sliders
 facedirs_jax.report
+facedirs_jax.paper
+facedirs_jax.paper.attributes
+facedirs_jax.paper.own_data
+facedirs_jax.paper.subjects
+facedirs_jax.paper.claims
+facedirs_jax.paper.edits
+facedirs_jax.paper.parts
+facedirs_jax.paper.region_parts
+facedirs_jax.paper.label_parts
+facedirs_jax.paper.map_parts
+facedirs_jax.paper.photo_parts
+facedirs_jax.walk_files
+facedirs_jax.map_files
 facedirs_jax.checks
 facedirs_jax.compared_pictures
 facedirs_jax.rendered_checks
@@ -195,8 +221,11 @@ facedirs_jax.network_checks
 facedirs_jax.runs
 experiments
 experiments.launch
+experiments.traverse
 experiments.inputs
 experiments.labelled
+experiments.map_space
+experiments.discover_labelled
 experiments.traversals
 experiments.bench_directions
 experiments.bench_grid
@@ -212,6 +241,7 @@ experiments.train_backbone
 experiments.train_decoder
 experiments.pack_head_model
 experiments.render_faces
+experiments.reproduce_paper
 experiments.__main__
 """.split()
 
@@ -279,7 +309,12 @@ def test_an_arrow_that_points_back_is_seen(monkeypatch, tmp_path):
 
 
 def test_heavy_libraries_have_one_door_each():
-    assert importers("matplotlib") == {"facedirs_jax.charts", "facedirs_jax.figures"}
+    assert importers("matplotlib") == {
+        "facedirs_jax.charts",
+        "facedirs_jax.figures",
+        "facedirs_jax.label_charts",
+        "facedirs_jax.map_charts",
+    }
     # Pictures from outside come in through `images`; the others write some, or read
     # their own.
     assert importers("PIL") == {
@@ -291,7 +326,7 @@ def test_heavy_libraries_have_one_door_each():
         "facedirs_jax.training.decoder_validation",
         "experiments.make_gallery",
     }
-    assert importers("jinja2") == {"facedirs_jax.report"}
+    assert importers("jinja2") == {"facedirs_jax.map_page", "facedirs_jax.report"}
     assert not importers("torch", "tensorflow", "h5py", "onnx", when_loaded=True)
 
 
