@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from facedirs_jax.backbones import Backbone
@@ -52,9 +53,8 @@ def take_walk(
     all_templates = np.concatenate([templates, probe[None]])  # the probe is the last
     decodes = decode(decoder, all_templates)
     again = embed_again(backbone, decodes)
-    cycle = cycle_consistency(
-        *(all_templates, again, direction, centre), probe=len(templates)
-    )
+    arrays = map(jnp.asarray, (all_templates, again, direction, centre))
+    cycle = cycle_consistency(*arrays, probe=len(templates))
     kept = slice(len(templates))
-    told = Cycle(*(np.asarray(values)[kept] for values in cycle))
+    told = Cycle(*(values[kept] for values in cycle))
     return Walk(np.asarray(templates), decodes[kept], again[kept], told)

@@ -91,13 +91,14 @@ def fit_picture_reader(
     features = picture_features(pictures)
     groups = model_selection.GroupKFold(_FOLDS, shuffle=True, random_state=seed)
     folds = list(groups.split(features, groups=identities))
-    steps = preprocessing.StandardScaler(), linear_model.RidgeCV(_PENALTIES, cv=folds)
-    model = pipeline.make_pipeline(*steps)
+    ridge = linear_model.RidgeCV(_PENALTIES, cv=folds)
+    model = pipeline.make_pipeline(preprocessing.StandardScaler(), ridge)
     model.fit(features, values)
-    chosen = linear_model.Ridge(float(model[-1].alpha_))
+    chosen = linear_model.Ridge(ridge.alpha_)
     held_out = model_selection.cross_val_predict(
         pipeline.make_pipeline(preprocessing.StandardScaler(), chosen),
         *(features, values),
         cv=folds,
     )
-    return PictureReader(model, float(np.corrcoef(values, held_out)[0, 1]))
+    read = np.asarray(held_out, np.float64)
+    return PictureReader(model, float(np.corrcoef(values, read)[0, 1]))

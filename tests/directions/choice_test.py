@@ -48,4 +48,5 @@ def test_a_reading_is_a_product_and_an_intercept():
     reads = SETS["yaw"]._replace(weights=weights, intercepts=np.array([1.0, -2.0]))
     chosen = choose({"yaw": reads}, ["yaw:30"])[0]
     found = chosen.read(np.array([[1, 0, 0, 0, 0], [0, 0, 0, 0, 2]], np.float32))
+    assert found is not None
     np.testing.assert_allclose(found, [3.0, 16.0])

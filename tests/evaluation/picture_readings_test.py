@@ -25,7 +25,7 @@ def lit(angle: float, person: int) -> np.ndarray:
 def reader():
     people = np.arange(12).repeat(5)
     angles = np.tile(np.linspace(-1, 1, 5), 12)
-    pictures = np.stack([lit(a, p) for a, p in zip(angles, people, strict=True)])
+    pictures = np.stack([lit(a, int(p)) for a, p in zip(angles, people, strict=True)])
     return fit_picture_reader(pictures, angles, people)
 
 
