@@ -13,6 +13,7 @@ import threadpoolctl
 
 from facedirs_jax.directions.labelled import (
     FOLDS,
+    ROUNDING,
     UNITS,
     as_classes,
     as_templates,
@@ -79,14 +80,14 @@ def boundary_directions(
     on_device = as_templates(templates)
     known = as_classes(classes, len(on_device))
     dealt = people_in_folds(identities, len(on_device), folds=folds, seed=seed)
-    if not penalties or min(penalties) <= 0:
+    if not len(penalties) or min(penalties) <= 0:
         raise ValueError(f"penalties must be above 0, got {tuple(penalties)}")
     places = _places(known.values, positive)
     labels = [known.values[place] for place in places]
     x = np.asarray(on_device, np.float64)
     mean = x.mean(axis=0)
     scale = (x - mean).std()
-    if scale == 0:
+    if scale <= ROUNDING * np.sqrt(np.mean(mean**2)):
         raise InputError("the templates are all the same; no plane parts them")
     planes = [
         _fit((x - mean) / scale, known.codes == place, dealt, model, penalties, name)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from facedirs_jax.directions.labelled import (
+    ROUNDING,
     UNITS,
     Classes,
     as_classes,
@@ -22,7 +23,6 @@ from facedirs_jax.evaluation.bootstrap import RESAMPLES, identity_weights
 
 Baseline = Literal["rest", "all"]
 _AT_ONCE = 50  # draws of people, which bounds memory
-_ROUNDING = 1e-6  # of a mean template's length
 _TAIL = 95  # percent of the draws stay within the angle that is told
 
 
@@ -95,7 +95,7 @@ def centroid_directions(
             _degrees(on_device, known, contrast, identities, resamples, seed)
         )
     mean = np.asarray(sums).sum(axis=0) / len(on_device)
-    rounding = _ROUNDING * float(np.linalg.norm(mean))
+    rounding = ROUNDING * float(np.linalg.norm(mean))
     rows = unit_rows(found, labels, rounding=rounding)
     return record_of(on_device, rows, about)
 

@@ -18,6 +18,7 @@ from facedirs_jax.errors import InputError
 
 UNITS = "template units; alpha counts square roots of eigenvalues"
 FOLDS = 5
+ROUNDING = 1e-6  # of the size of a mean template; float32 tells no less apart
 _MOST_BLOCKS = 64
 _MOST_SUMS = 4096  # kept at once
 
@@ -186,9 +187,10 @@ def unit_rows(
         InputError: if one has no length.
     """
     lengths = np.linalg.norm(np.asarray(vectors, np.float64), axis=1)
-    if lengths.min() <= rounding:
+    short = lengths <= rounding
+    if short.any():
         raise InputError(
-            f"{names[int(np.argmin(lengths))]}: the templates do not vary with it, so "
+            f"{names[int(np.argmax(short))]}: the templates do not vary with it, so "
             "it has no direction; label other pictures"
         )
     return (vectors / lengths[:, None]).astype(np.float32)

@@ -18,6 +18,7 @@ import numpy as np
 from facedirs_jax.directions.gram import gram
 from facedirs_jax.directions.labelled import (
     FOLDS,
+    ROUNDING,
     UNITS,
     as_labels,
     as_templates,
@@ -157,7 +158,7 @@ def fit_regression(
         ValueError: if there are no penalties above 0.
         InputError: if the templates do not vary.
     """
-    if not penalties or min(penalties) <= 0:
+    if not len(penalties) or min(penalties) <= 0:
         raise ValueError(f"penalties must be above 0, got {tuple(penalties)}")
     least_squares = mode == "paper"
     tried = np.zeros(1) if least_squares else np.asarray(penalties, np.float64)
@@ -166,7 +167,7 @@ def fit_regression(
         y, penalty = jnp.asarray(labels, jnp.float64), jnp.asarray(tried)
         fitted = _fit(templates, y, jnp.asarray(rows), penalty, least_squares)
     scale, mean, weights, chosen, held_out = map(np.asarray, fitted)
-    if scale == 0:
+    if scale <= ROUNDING * np.sqrt(np.mean(mean**2)):
         raise InputError(
             "the templates are all the same; nothing can be read from them"
         )

@@ -94,7 +94,7 @@ def fit_picture_reader(
     ridge = linear_model.RidgeCV(_PENALTIES, cv=folds)
     model = pipeline.make_pipeline(preprocessing.StandardScaler(), ridge)
     model.fit(features, values)
-    chosen = linear_model.Ridge(ridge.alpha_)
+    chosen = linear_model.Ridge(float(np.asarray(ridge.alpha_)))
     held_out = model_selection.cross_val_predict(
         pipeline.make_pipeline(preprocessing.StandardScaler(), chosen),
         *(features, values),

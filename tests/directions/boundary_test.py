@@ -112,7 +112,7 @@ def test_a_class_of_people_of_one_fold_cannot_be_tested():
         ({"classes": ["a"] * 180}, "of one class"),
         ({"classes": ["b"] + ["a"] * 179}, "only one template has the class b"),
         ({"templates": np.full((180, 8), np.nan)}, "180 of 180 templates hold NaN"),
-        ({"templates": np.ones((180, 8))}, "the templates are all the same"),
+        ({"templates": np.full((180, 8), 1.1)}, "the templates are all the same"),
         ({"identities": np.arange(180) % 3}, "3 identities cannot be dealt out to 5"),
         ({"positive": "hat"}, "no template is of the positive class 'hat'; .*beard"),
     ],

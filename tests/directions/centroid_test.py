@@ -163,7 +163,10 @@ def test_a_file_gives_back_every_bit(tmp_path):
         ({"classes": ["a"] * 240}, "one class"),
         ({"classes": ["b"] + ["a"] * 239}, "only one template has the class b"),
         ({"templates": np.full((240, 12), np.nan)}, "240 of 240 templates hold NaN"),
-        ({"templates": np.ones((240, 12))}, "laugh: the templates do not vary with it"),
+        (
+            {"templates": np.full((240, 12), 1.1)},
+            "laugh: the templates do not vary with it",
+        ),
         ({"identities": np.zeros(240)}, "one identity only"),
     ],
 )

@@ -185,7 +185,7 @@ def test_a_file_gives_back_every_bit(tmp_path):
         ({"labels": np.ones(300)}, "the label: is the same in all 300 templates"),
         ({"labels": np.full(300, np.nan)}, "300 of 300 labels are NaN or infinite"),
         ({"templates": np.full((300, 20), np.inf)}, "300 of 300 templates hold NaN"),
-        ({"templates": np.ones((300, 20))}, "the templates are all the same"),
+        ({"templates": np.full((300, 20), 1.1)}, "the templates are all the same"),
         ({"identities": np.arange(300) % 4}, "4 identities cannot be dealt out to 5"),
     ],
 )
