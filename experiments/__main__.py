@@ -7,7 +7,7 @@ import pathlib
 import runpy
 import sys
 
-_NOT_COMMANDS = {"traversals", "__init__", "__main__", "inputs", "launch"}
+_NOT_COMMANDS = {"__init__", "__main__", "inputs", "labelled", "launch", "traversals"}
 
 
 def main() -> int:
