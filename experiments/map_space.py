@@ -19,9 +19,9 @@ straight line would show, seen through distances that saturate; and whether it c
 
 Without --images, the rendered people of the gallery are used. Written to --out_dir:
 map.csv, map.png, map.html (to turn, zoom and ask; needs only a browser), report.html,
-status.csv, run.json, templates/, from which a run that was stopped goes on with
---resume. A template can be turned back into a likeness of its face: treat templates/ as
-the photos themselves.
+results.json (its tables), status.csv, run.json, templates/, from which a run that was
+stopped goes on with --resume. A template can be turned back into a likeness of its
+face: treat templates/ as the photos themselves.
 """
 
 import dataclasses

@@ -24,8 +24,12 @@ from facedirs_jax.directions.record import (
 from facedirs_jax.directions.regression import regression_direction
 from facedirs_jax.discovery import Discovery, discover
 from facedirs_jax.errors import InputError
+from facedirs_jax.evaluation.bend import Bend, judge_bend
 from facedirs_jax.faces import Faces, load_faces
+from facedirs_jax.manifold import align_map, classical_mds, distances
+from facedirs_jax.neighbour_maps import tsne
 from facedirs_jax.regions import REGIONS, Region, load_regions, region_masks
+from facedirs_jax.stress_maps import smacof
 from facedirs_jax.templates import embed
 from facedirs_jax.traversal import edit_to_label, traverse
 
@@ -36,21 +40,26 @@ __all__ = [
     "BACKBONES",
     "REGIONS",
     "Backbone",
+    "Bend",
     "DirectionFile",
     "Directions",
     "Discovery",
     "Faces",
     "InputError",
     "Region",
+    "align_map",
     "blend",
     "blend_pairs",
     "boundary_directions",
     "centroid_directions",
+    "classical_mds",
     "conditional_directions",
     "decode",
     "discover",
+    "distances",
     "edit_to_label",
     "embed",
+    "judge_bend",
     "load_backbone",
     "load_decoder",
     "load_directions",
@@ -59,5 +68,7 @@ __all__ = [
     "region_masks",
     "regression_direction",
     "save_directions",
+    "smacof",
     "traverse",
+    "tsne",
 ]

@@ -1,14 +1,16 @@
 """Files of maps: the picture, the page to turn them on, and the report."""
 
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facedirs_jax import figures, map_charts, map_page, report
+from facedirs_jax import figures, files, map_charts, map_page, report
 from facedirs_jax.evaluation.bend import Bend
 from facedirs_jax.manifold import Metric
 from facedirs_jax.maps import MapSet, Method, TemplateMap
 from facedirs_jax.report import Section
+from facedirs_jax.tables import flat_rows
 
 _HOW_TO_READ = {
     "mds": "Distances in the map are, as far as its dimensions allow, those of the "
@@ -71,7 +73,7 @@ def write_maps(
     title: str,
     facts: Mapping[str, Any],
 ) -> None:
-    """Writes map.png, map.html and report.html.
+    """Writes map.png, map.html, report.html, and results.json of the tables.
 
     Args:
         out: run directory.
@@ -86,6 +88,8 @@ def write_maps(
         for row in sections[0].rows
         if "stress" in row
     }
+    results = {section.title: flat_rows(section.rows) for section in sections}
+    files.write_text(out / "results.json", json.dumps(results, indent=1) + "\n")
     figures.save_figure(out / "map.png", map_charts.draw_maps(shown, notes=notes))
     note = _HOW_TO_READ[method]
     map_page.write_map(out / "map.html", shown, title=title, note=note)

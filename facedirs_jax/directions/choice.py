@@ -52,14 +52,14 @@ def names_of(name: str, directions: Directions) -> list[str]:
 
 
 def choose(
-    sets: Mapping[str, Directions], asked: Sequence[str] = (), *, first: int = FIRST
+    sets: Mapping[str, Directions], asked: Sequence[str], *, first: int = FIRST
 ) -> list[Chosen]:
     """Picks directions by name.
 
     Args:
         sets: by name.
-        asked: names of sets, of which the first few are taken, or of directions. None
-            asks for every set.
+        asked: names of sets, of which the first few are taken, or of directions; no
+            name asks for every set.
         first: how many of a set.
 
     Returns:

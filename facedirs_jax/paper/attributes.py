@@ -67,8 +67,8 @@ class People:
     """Who is used for what; no person is used twice.
 
     Attributes:
-        directions: people that directions are found on.
-        readers: people that picture readers learn from.
+        directions: [M] str, people that directions are found on.
+        readers: [M'] str, people that picture readers learn from.
     """
 
     directions: np.ndarray

@@ -60,7 +60,17 @@ def load_portraits(
     cache_dir: str | None,
     processes: int,
 ) -> Portraits:
-    """Reads portraits for one network; those without a face are left out."""
+    """Reads portraits for one network.
+
+    Args:
+        backbone: the network and its preprocessing.
+        pictures: the portraits; those without a face are left out.
+        cache_dir: where landmarks are kept; see `load_faces`.
+        processes: worker processes that find faces.
+
+    Returns:
+        Portraits with [N, S, S, 3] crops.
+    """
     faces, kept = usable_faces(backbone, pictures, cache_dir, processes)
     return Portraits(faces, factors_of(kept))
 
@@ -69,6 +79,12 @@ def factors_of(pictures: LabelledPictures) -> dict[str, np.ndarray]:
     """Factors of rendered portraits that are numbers, those that a picture shows.
 
     Facial hair counts as much as there is of it, and the iris by how light it is.
+
+    Args:
+        pictures: N portraits with their factors as labels, or none.
+
+    Returns:
+        [N] float64 by name.
     """
     found = {
         name: values

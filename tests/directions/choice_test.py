@@ -22,7 +22,7 @@ def test_names_are_numbers_or_labels():
 
 
 def test_without_a_wish_the_first_three_of_every_set_are_taken():
-    found = [each.name for each in choose(SETS)]
+    found = [each.name for each in choose(SETS, [])]
     assert found == ["nose:1", "nose:2", "nose:3", "yaw:-30", "yaw:30"]
 
 
