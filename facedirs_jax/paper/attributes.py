@@ -68,7 +68,7 @@ class People:
 
     Attributes:
         directions: [M] str, people that directions are found on.
-        readers: [M'] str, people that picture readers learn from.
+        readers: [R] str, people that picture readers learn from.
     """
 
     directions: np.ndarray
