@@ -8,7 +8,7 @@ import numpy as np
 
 from facedirs_jax import figures
 from facedirs_jax.backbones import Backbone
-from facedirs_jax.blending import ColorTransfer, blend_pairs
+from facedirs_jax.blending import ColorTransfer, blend_pairs, unit_range
 from facedirs_jax.decoding import embed_again, resized
 from facedirs_jax.discovery import Discovery, discover
 from facedirs_jax.evaluation.bootstrap import RESAMPLES, Estimate, estimate
@@ -112,10 +112,11 @@ def blend_part(subject: Subject, portraits: Portraits, *, shown: int = 5) -> Par
         found = np.asarray(
             region_masks(faces.landmarks, region, side=faces.crops.shape[1])
         )
-        crops, own = jnp.asarray(faces.crops), jnp.asarray(found)
-        blended = np.asarray(blend_pairs(crops, own, pairs))
+        crops = jnp.asarray(faces.crops)
+        blended = np.asarray(blend_pairs(crops, jnp.asarray(found), pairs))
         masks[name], blends[name] = found[0], blended
-        outside = np.abs(blended - faces.crops[:1] / np.float32(255))[:, found[0] == 0]
+        own = np.asarray(unit_range(crops[:1]))
+        outside = np.abs(blended - own)[:, found[0] == 0]
         changes.append(outside.max(axis=(1, 2)))
     worst = float(np.max(changes))
     claim = Claim(
