@@ -22,8 +22,6 @@ NETWORKS: dict[str, Callable[..., Any]] = {
 }
 _OPTIMISER, _AUGMENTATION = OptimiserConfig(), Augmentation()
 _FAST = OptimiserConfig(learning_rate=2e-3)
-# Adam makes as large a step for a person who is not in the batch as for one who is.
-_PLAIN = OptimiserConfig("sgd", learning_rate=0.05, weight_decay=5e-4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +111,7 @@ RECIPES: dict[str, BackboneRecipe] = {
         ResNet50Config(width=0.25, image_size=96),
         alignment="vggface2_box",
         loss="softmax",
-        optimiser=_PLAIN,
+        optimiser=_FAST,
     ),
     "iresnet_arcface": BackboneRecipe(
         "iresnet",
