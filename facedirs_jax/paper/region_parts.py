@@ -25,7 +25,7 @@ from facedirs_jax.paper.edits import Edits
 from facedirs_jax.paper.parts import Part, draw_edits, sliders_of
 from facedirs_jax.paper.subjects import Subject, usable_faces
 from facedirs_jax.regions import REGIONS, region_masks
-from facedirs_jax.rendering.eyes import IRIS_RGB
+from facedirs_jax.rendering.factors import IRISES
 from facedirs_jax.templates import embed, template_dim
 from facedirs_jax.traversal import steps_of, traverse
 
@@ -78,7 +78,8 @@ def load_portraits(
 def factors_of(pictures: LabelledPictures) -> dict[str, np.ndarray]:
     """Factors of rendered portraits that are numbers, those that a picture shows.
 
-    Facial hair counts as much as there is of it, and the iris by how light it is.
+    Facial hair counts as much as there is of it, and the iris by its place from
+    brown to grey.
 
     Args:
         pictures: N portraits with their factors as labels, or none.
@@ -95,9 +96,10 @@ def factors_of(pictures: LabelledPictures) -> dict[str, np.ndarray]:
         none = pictures.columns["facial_hair"] == "none"
         found["facial_hair_amount"] = np.where(none, 0, found["facial_hair_amount"])
     if "iris" in pictures.columns:
-        lightness = {name: sum(rgb) / 3 for name, rgb in IRIS_RGB.items()}
         irises = pictures.columns["iris"].tolist()
-        found["iris_lightness"] = np.array([lightness[name] for name in irises])
+        found["iris_lightness"] = np.array(
+            [IRISES.index(name) for name in irises], float
+        )
     hidden = ("person_detail", "look_detail", "photo_detail", "split")
     return {name: values for name, values in found.items() if name not in hidden}
 
