@@ -10,13 +10,14 @@ from facedirs_jax.evaluation.bootstrap import Estimate, estimate, identity_weigh
 from facedirs_jax.figures import draw_maps
 from facedirs_jax.manifold import Metric, align_map, classical_mds, distances
 from facedirs_jax.paper.attributes import EXPRESSION, Attribute
-from facedirs_jax.paper.claims import Claim, Verdict, judged_at_most
+from facedirs_jax.paper.claims import Claim, Verdict, judged_at_least, judged_at_most
 from facedirs_jax.paper.parts import Part
 from facedirs_jax.paper.subjects import Subject
 
 DRAWS = 200
 _ALIKE = 0.25  # disparity of maps that share three quarters of their spread
 _P = 0.05
+_ROUND = 0.8  # second eigenvalue over the first; 1 for a circle, near 0 for a fold
 _VERDICTS: dict[str, Verdict] = {
     "bent": "holds",
     "no more than a saturating line": "does not hold",
@@ -143,13 +144,17 @@ def _curve(subject: Subject, attribute: Attribute, figure: str) -> list[Claim]:
 
 
 def _circle(subject: Subject, figure: str, found: Bend) -> Claim:
-    known = np.isfinite(found.p_closed)
-    closed: Verdict = "holds" if found.p_closed < _P else "does not hold"
+    """A path that turns back is a circle if it is as wide as long, else a fold."""
+    bound, verdict = judged_at_least(found.ratio, _ROUND)
+    if not np.isfinite(found.p_closed):
+        verdict = "cannot be said"
+    elif found.p_closed >= _P:
+        verdict = "does not hold"
     return Claim(
         *(figure, subject.name, "the path closes, as a circle"),
-        *("closure, 0 to 1", found.closure, "nearer than the ends of a line"),
-        closed if known else "cannot be said",
-        f"p {found.p_closed:.3f}" if known else found.reason,
+        *("second eigenvalue over the first, of a path that turns back", found.ratio),
+        *(bound, verdict),
+        f"closure {found.closure.value:.2f}, p {found.p_closed:.3f}",
     )
 
 
