@@ -7,7 +7,10 @@ import pathlib
 import runpy
 import sys
 
-_NOT_COMMANDS = {"__init__", "__main__", "inputs", "labelled", "launch", "traversals"}
+_NOT_COMMANDS = {
+    *("__init__", "__main__", "inputs", "labelled", "launch", "networks", "run_flags"),
+    "traversals",
+}
 
 
 def main() -> int:

@@ -21,7 +21,6 @@ import csv
 import dataclasses
 import functools
 import io
-import os
 import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -55,6 +54,8 @@ from facedirs_jax.rendering.factor_table import (
 )
 
 from .launch import launch
+from .networks import name_of
+from .run_flags import define_reading_flags, define_run_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,8 +144,7 @@ def _settings(
     config: Config, backbone: Backbone, folders: dict[str, Folder]
 ) -> dict[str, object]:
     """All that the results depend on."""
-    weights = backbone.network.weights
-    name = config.backbone if config.backbone in BACKBONES else weights.name
+    name = name_of(config.backbone, backbone)
     return {
         **model_of(name, backbone),
         **{f"{name}_sha256": folder.sha256 for name, folder in folders.items()},
@@ -197,7 +197,8 @@ def _define_flags() -> None:
     flags.DEFINE_string("controlled", None, "Folder of people under conditions.")
     flags.DEFINE_string("portraits", None, "Folder of many people.")
     flags.DEFINE_string("independent", None, "Folder whose factors were drawn freely.")
-    flags.DEFINE_string("out_dir", None, "Run directory to make.", required=True)
+    define_run_flags()
+    define_reading_flags()
     flags.DEFINE_string(
         "backbone",
         "dlib_resnet",
@@ -208,16 +209,6 @@ def _define_flags() -> None:
     )
     flags.DEFINE_integer("resamples", RESAMPLES, "Draws of people for intervals.", 1)
     flags.DEFINE_integer("seed", 0, "Of every random draw.", lower_bound=0)
-    flags.DEFINE_integer(
-        "processes", os.cpu_count() or 1, "Worker processes that find faces.", 1
-    )
-    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    flags.DEFINE_string(
-        "cache_dir",
-        str(pathlib.Path(home, "facedirs_jax")),
-        "Where landmarks are kept by content hash.",
-    )
-    flags.DEFINE_bool("resume", False, "Goes on with the run in --out_dir.")
 
 
 def _run_flags() -> int:

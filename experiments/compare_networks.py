@@ -23,16 +23,13 @@ import csv
 import dataclasses
 import functools
 import io
-import os
 import pathlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from absl import flags
 
 from facedirs_jax import files, network_checks, runs
 from facedirs_jax.backbones import BACKBONES, Backbone
-from facedirs_jax.checkpoints import load_backbone
 from facedirs_jax.checks import Check, Draws, write_checks
 from facedirs_jax.compared_pictures import (
     PictureFolder,
@@ -48,6 +45,8 @@ from facedirs_jax.faces import FaceStatus
 from facedirs_jax.picture_templates import embed_pictures
 
 from .launch import keep_apart, launch
+from .networks import load_networks
+from .run_flags import define_reading_flags, define_run_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +84,7 @@ def run(config: Config) -> int:
     folders = read_folders(
         controlled=config.controlled, photos=config.photos, person=config.person
     )
-    networks = _load_networks(config.backbone)
+    networks = load_networks(config.backbone)
     with runs.locked(config.out_dir, resume=config.resume) as out:
         run_json = runs.begin(out, _settings(config, networks, folders))
         seen = [_embed(config, networks, folder, out) for folder in folders]
@@ -103,28 +102,6 @@ def run(config: Config) -> int:
         runs.write(out, run_json | {"state": runs.COMPLETE})
     print(f"report: {out / 'report.html'}")
     return 0
-
-
-def _load_networks(asked: Sequence[str]) -> dict[str, Backbone]:
-    """The networks by names that are safe in paths and unlike each other."""
-    found: dict[str, Backbone] = {}
-    given: dict[str, str] = {}  # by what makes a network that one
-    for path in asked:
-        backbone = load_backbone(path)
-        weights = backbone.network.weights
-        known = path if path in BACKBONES else weights.name
-        name = re.sub(r"[^\w.+-]+", "_", known)
-        whole = f"{name} {weights.sha256} {backbone.preprocess.fingerprint}"
-        if whole in given:
-            raise InputError(
-                f"--backbone={path} is the same network as {given[whole]}; give each "
-                "once"
-            )
-        given[whole] = path
-        if name in found:
-            name += f"-{files.sha256_text(whole)[:6]}"
-        found[name] = backbone
-    return found
 
 
 def _settings(
@@ -223,19 +200,10 @@ def _define_flags() -> None:
         "Regular expression of the start of a file's name that tells who is in it, by "
         "its first group if it has one; in --photos without a folder a person.",
     )
-    flags.DEFINE_string("out_dir", None, "Run directory to make.", required=True)
+    define_run_flags()
+    define_reading_flags()
     flags.DEFINE_integer("resamples", RESAMPLES, "Draws of people for intervals.", 1)
     flags.DEFINE_integer("seed", 0, "Of every random draw.", lower_bound=0)
-    flags.DEFINE_integer(
-        "processes", os.cpu_count() or 1, "Worker processes that find faces.", 1
-    )
-    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    flags.DEFINE_string(
-        "cache_dir",
-        str(pathlib.Path(home, "facedirs_jax")),
-        "Where landmarks are kept by content hash.",
-    )
-    flags.DEFINE_bool("resume", False, "Goes on with the run in --out_dir.")
 
 
 def _run_flags() -> int:

@@ -29,7 +29,6 @@ import numpy as np
 from absl import flags
 
 from facedirs_jax import figures, files, label_charts, report, runs
-from facedirs_jax.backbones import BACKBONES
 from facedirs_jax.checkpoints import load_backbone
 from facedirs_jax.directions.boundary import boundary_directions
 from facedirs_jax.directions.centroid import centroid_directions
@@ -48,6 +47,8 @@ from facedirs_jax.tables import csv_text, plain_text
 
 from . import labelled
 from .launch import keep_apart, launch
+from .networks import name_of
+from .run_flags import define_reading_flags, define_run_flags
 
 Method = Literal["centroid", "regression", "logistic", "svm"]
 
@@ -83,18 +84,17 @@ def run(config: Config) -> int:
     keep_apart([source.images], source.out_dir)
     pictures = labelled.pictures_of(source)
     backbone = load_backbone(source.backbone[0])
-    known = source.backbone[0] in BACKBONES
-    name = source.backbone[0] if known else backbone.network.weights.name
-    model = model_of(name, backbone)
+    model = model_of(name_of(source.backbone[0], backbone), backbone)
     others = _others(config.without, model)
     with runs.locked(source.out_dir, resume=config.resume) as out:
         run_json = runs.begin(out, model | _settings(config, pictures))
         if run_json["state"] == runs.COMPLETE:
             print(f"{out} is complete already")
             return 0
-        found, sets = {}, {}
-        for label in config.label:
-            own = labelled.load(source, backbone, pictures, label, out, name=label)
+        network = {model["backbone"]: backbone}
+        loaded = labelled.load(source, network, pictures, config.label, out)
+        found, sets = loaded[model["backbone"]], {}
+        for label, own in found.items():
             directions = _directions(config, label, own)
             if others:
                 directions = conditional_directions(
@@ -102,7 +102,7 @@ def run(config: Config) -> int:
                     *(own.templates,),
                     names=[n for n, rows in others.items() for _ in rows],
                 )
-            found[label], sets[label] = own, directions
+            sets[label] = directions
         _write(out, run_json, DirectionFile(sets, model, run_json["settings"]), found)
     print(f"report: {out / 'report.html'}")
     return 0
@@ -213,7 +213,8 @@ def _write(
 def _define_flags() -> None:
     """Not on import, since other experiments have flags of these names."""
     labelled.define_flags()
-    flags.adopt_module_key_flags(labelled)  # so that --help tells of them
+    define_run_flags()
+    define_reading_flags()
     flags.DEFINE_multi_string("label", [], "Column of the labels; repeatable.")
     flags.DEFINE_enum(
         "method",
@@ -240,7 +241,6 @@ def _define_flags() -> None:
         "without", [], "FILE:SET of directions to take out of these; repeatable."
     )
     flags.DEFINE_integer("seed", 0, "Of every random draw.", lower_bound=0)
-    flags.DEFINE_bool("resume", False, "Goes on with the run in --out_dir.")
 
 
 def _run_flags() -> int:

@@ -44,6 +44,7 @@ from facedirs_jax.templates import embed, template_dim
 
 from . import inputs, traversals
 from .launch import launch
+from .networks import name_of
 
 flags.adopt_module_key_flags(inputs)  # so that --help tells of them
 flags.adopt_module_key_flags(traversals)
@@ -182,7 +183,7 @@ def _settings(
     for name in ("source", "out_dir", "showing", "resume", "strict", "regions_file"):
         del asked[name]
     return asked | {
-        **model_of(inputs.model_name(config.source, backbone), backbone),
+        **model_of(name_of(config.source.backbone, backbone), backbone),
         "faces_sha256": faces.fingerprint,
         "regions": {name: region.hulls for name, region in regions.items()},
         "region_images": bool(config.region_images),
@@ -281,7 +282,7 @@ def _write_results(
         "feather": config.feather,
         "seed": config.seed,
     }
-    model = model_of(inputs.model_name(config.source, backbone), backbone)
+    model = model_of(name_of(config.source.backbone, backbone), backbone)
     content = DirectionFile(sets, model, about)
     save_directions(out / "directions.safetensors", content)
     drawn = figures.draw_discoveries(

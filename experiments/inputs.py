@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pathlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ from facedirs_jax.faces import Faces, FaceStatus, load_faces
 from facedirs_jax.gallery import gallery_folder
 
 from .launch import keep_apart as keep_apart
+from .run_flags import default_cache
 
 _IMAGES = flags.DEFINE_multi_string(
     "images",
@@ -53,20 +53,13 @@ class Source:
 
 def source_from_flags() -> Source:
     """What the flags say, once they are parsed."""
-    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return Source(
         images=tuple(_IMAGES.value or [str(gallery_folder() / "images")]),
         backbone=_BACKBONE.value,
         limit=_LIMIT.value,
         processes=_PROCESSES.value or 1,
-        cache_dir=_CACHE_DIR.value or str(pathlib.Path(home, "facedirs_jax")),
+        cache_dir=_CACHE_DIR.value or default_cache(),
     )
-
-
-def model_name(source: Source, backbone: Backbone) -> str:
-    """What results call the network: not by the folder of a checkpoint, which moves."""
-    known = source.backbone in BACKBONES
-    return source.backbone if known else backbone.network.weights.name
 
 
 def load(source: Source, backbone: Backbone) -> Faces:

@@ -1,9 +1,8 @@
 """Flags for labelled pictures and the networks that see them, and the templates."""
 
 import dataclasses
-import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +19,14 @@ from facedirs_jax.labelled_pictures import (
     conditions_of,
     read_pictures,
 )
-from facedirs_jax.picture_templates import embed_pictures, pictures_fingerprint
+from facedirs_jax.picture_templates import (
+    PictureTemplates,
+    embed_pictures,
+    pictures_fingerprint,
+)
 from facedirs_jax.tables import csv_text
+
+flags.disclaim_key_flags()  # so that --help of the caller tells of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,22 +90,11 @@ def define_flags() -> None:
         "Only pictures whose label is so: label=expression, a regular expression of "
         "the whole value; repeatable.",
     )
-    flags.DEFINE_string("out_dir", None, "Run directory to make.")
     flags.DEFINE_multi_string(
         "backbone",
         ["iresnet_arcface_small"],
         f"One of: {', '.join(BACKBONES)}; one that ships; or a checkpoint's folder.",
     )
-    flags.DEFINE_integer(
-        "processes", os.cpu_count() or 1, "Worker processes that find faces.", 1
-    )
-    flags.DEFINE_string(
-        "cache_dir",
-        None,
-        "Where landmarks are kept by content hash; default facedirs_jax in the user's "
-        "cache folder.",
-    )
-    flags.mark_flag_as_required("out_dir")
 
 
 def source_from_flags() -> Source:
@@ -110,8 +104,6 @@ def source_from_flags() -> Source:
     for name in ("where", "backbone"):
         fields[name] = tuple(fields[name])
     fields["images"] = fields["images"] or str(gallery_folder(name="controlled"))
-    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    fields["cache_dir"] = fields["cache_dir"] or str(pathlib.Path(home, "facedirs_jax"))
     return Source(**fields)
 
 
@@ -143,62 +135,79 @@ def settings_of(source: Source, pictures: LabelledPictures, label: str) -> Any:
 
 def load(
     source: Source,
-    backbone: Backbone,
+    networks: Mapping[str, Backbone],
     pictures: LabelledPictures,
-    label: str,
+    labels: Sequence[str],
     out: pathlib.Path,
-    *,
-    name: str = "",
-) -> Labelled:
-    """Embeds the pictures that have a label; writes what became of each.
+) -> dict[str, dict[str, Labelled]]:
+    """Embeds the pictures that have one of the labels; writes what became of each.
 
     Args:
         source: where the pictures are.
-        backbone: network and preprocessing.
+        networks: by name.
         pictures: M of them, of `pictures_of`.
-        label: to be known.
+        labels: to be known.
         out: run directory; templates are kept in its folder `templates`, and
-            `status.csv` has a row a picture.
-        name: folder below `templates`, where there are several networks.
+            `status.csv` has a row a picture and network.
 
     Returns:
-        Labelled templates of the N pictures that have the label and a face.
+        By network, and then by label, the N pictures that have the label and, for all
+        networks, a face.
 
     Raises:
         InputError: if there is no such label, or none of the pictures has it and a
             face.
     """
-    known = pictures.known(label)
+    known = np.any([pictures.known(label) for label in labels], axis=0)
     if not known.any():
-        raise InputError(f"{label} is unknown for all {len(known)} pictures")
+        told = " and ".join(labels)
+        raise InputError(f"{told} unknown for all {len(known)} pictures")
     chosen = pictures.take(known)
-    found = embed_pictures(
-        *(backbone, chosen.paths, out / "templates" / name),
-        cache_dir=source.cache_dir,
-        processes=source.processes,
-    )
-    files.write_text(out / "status.csv", csv_text(list(_rows(pictures, known, found))))
-    usable = found.usable
+    found = {
+        name: embed_pictures(
+            *(backbone, chosen.paths, out / "templates" / name),
+            cache_dir=source.cache_dir,
+            processes=source.processes,
+        )
+        for name, backbone in networks.items()
+    }
+    rows = [row for name in found for row in _rows(name, pictures, known, found[name])]
+    files.write_text(out / "status.csv", csv_text(rows))
+    usable = np.all([each.usable for each in found.values()], axis=0)
     if not usable.any():
-        first = found.status[0]
+        first = next(iter(found.values())).status[0]
         raise InputError(
             f"no face can be used in any of {len(usable)} pictures; the first, "
             f"{first.file}: {first.reason}"
         )
-    kept = chosen.take(usable)
-    return Labelled(found.templates[usable], kept.values(label), kept)
+    kept = {label: usable & chosen.known(label) for label in labels}
+    for label, of_label in kept.items():
+        if not of_label.any():
+            raise InputError(f"{label} is unknown for all pictures with a face")
+    return {
+        name: {
+            label: Labelled(
+                each.templates[rows], chosen.values(label)[rows], chosen.take(rows)
+            )
+            for label, rows in kept.items()
+        }
+        for name, each in found.items()
+    }
 
 
 def _rows(
-    pictures: LabelledPictures, known: np.ndarray, found: Any
+    network: str,
+    pictures: LabelledPictures,
+    known: np.ndarray,
+    found: PictureTemplates,
 ) -> Iterator[dict[str, str]]:
     status = iter(found.status)
     for name, person, has in zip(pictures.ids, pictures.identities, known, strict=True):
         row = next(status) if has else None
-        told = (row.status, row.reason) if row else ("no_label", "")
         yield {
+            "network": network,
             "file": name,
             "identity": str(person),
-            "status": told[0],
-            "reason": told[1],
+            "status": row.status if row else "no_label",
+            "reason": row.reason if row else "",
         }

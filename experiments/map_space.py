@@ -25,8 +25,6 @@ face: treat templates/ as the photos themselves.
 """
 
 import dataclasses
-import pathlib
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -34,8 +32,7 @@ import numpy as np
 from absl import flags
 
 from facedirs_jax import files, runs
-from facedirs_jax.backbones import BACKBONES, Backbone
-from facedirs_jax.checkpoints import load_backbone
+from facedirs_jax.backbones import Backbone
 from facedirs_jax.directions.record import model_of
 from facedirs_jax.errors import InputError
 from facedirs_jax.evaluation.bend import judge_bend
@@ -58,6 +55,8 @@ from facedirs_jax.tables import Row, csv_text, plain_text
 
 from . import labelled
 from .launch import keep_apart, launch
+from .networks import load_networks
+from .run_flags import define_reading_flags, define_run_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,13 +90,15 @@ def run(config: Config) -> int:
     source = config.source
     keep_apart([source.images], source.out_dir)
     pictures = labelled.pictures_of(source)
-    networks = _load_networks(source.backbone)
+    networks = load_networks(source.backbone)
     with runs.locked(source.out_dir, resume=config.resume) as out:
         run_json = runs.begin(out, _settings(config, networks, pictures))
         if run_json["state"] == runs.COMPLETE:
             print(f"{out} is complete already")
             return 0
-        templates, kept = _embed(config, networks, pictures, out)
+        loaded = labelled.load(source, networks, pictures, [config.label], out)
+        templates = {n: own[config.label].templates for n, own in loaded.items()}
+        kept = next(iter(loaded.values()))[config.label].pictures
         classes = classes_of(kept.values(config.label))
         metrics: dict[str, Metric] = {
             name: _metric(config, each) for name, each in networks.items()
@@ -135,24 +136,6 @@ def run(config: Config) -> int:
     return 0
 
 
-def _load_networks(asked: tuple[str, ...]) -> dict[str, Backbone]:
-    """The networks by names that are safe in paths."""
-    found: dict[str, Backbone] = {}
-    for path in asked:
-        backbone = load_backbone(path)
-        known = path if path in BACKBONES else backbone.network.weights.name
-        name = re.sub(r"[^\w.+-]+", "_", known)
-        if name in found:
-            sha256 = backbone.network.weights.sha256
-            if sha256 == found[name].network.weights.sha256:
-                raise InputError(f"--backbone={path} is given twice; give each once")
-            name += f"-{sha256[:6]}"
-        found[name] = backbone
-    if not found:
-        raise InputError("give --backbone, at least one network")
-    return found
-
-
 def _settings(
     config: Config, networks: Mapping[str, Backbone], pictures: LabelledPictures
 ) -> dict[str, Any]:
@@ -173,31 +156,6 @@ def _metric(config: Config, backbone: Backbone) -> Metric:
     if config.metric != "auto":
         return config.metric
     return "angular" if backbone.preprocess.unit_norm else "euclidean"
-
-
-def _embed(
-    config: Config,
-    networks: Mapping[str, Backbone],
-    pictures: LabelledPictures,
-    out: pathlib.Path,
-) -> tuple[dict[str, np.ndarray], LabelledPictures]:
-    """Templates by network, of the pictures that all networks can use."""
-    found = {
-        name: labelled.load(
-            *(config.source, backbone, pictures, config.label, out), name=name
-        )
-        for name, backbone in networks.items()
-    }
-    common = set.intersection(*(set(each.pictures.ids) for each in found.values()))
-    rows = {
-        name: np.array([name in common for name in each.pictures.ids], bool)
-        for name, each in found.items()
-    }
-    if not common:
-        raise InputError("no picture can be used by all networks; map them one by one")
-    templates = {name: each.templates[rows[name]] for name, each in found.items()}
-    first = next(iter(found))
-    return templates, found[first].pictures.take(rows[first])
 
 
 def _map(
@@ -251,7 +209,8 @@ def _points(config: Config, shown: MapSet, kept: LabelledPictures) -> list[Row]:
 def _define_flags() -> None:
     """Not on import, since other experiments have flags of these names."""
     labelled.define_flags()
-    flags.adopt_module_key_flags(labelled)  # so that --help tells of them
+    define_run_flags()
+    define_reading_flags()
     flags.DEFINE_string("label", None, "Column of the labels.", required=True)
     flags.DEFINE_enum("method", "mds", ["mds", "smacof", "tsne"], "See above.")
     flags.DEFINE_enum("of", "centroids", ["centroids", "templates"], "See above.")
@@ -269,7 +228,6 @@ def _define_flags() -> None:
         "draws", DRAWS, "Of people, for p-values and intervals.", lower_bound=100
     )
     flags.DEFINE_integer("seed", 0, "Of every random draw.", lower_bound=0)
-    flags.DEFINE_bool("resume", False, "Goes on with the run in --out_dir.")
 
 
 def _run_flags() -> int:

@@ -34,6 +34,7 @@ from facedirs_jax.templates import embed, template_dim
 
 from . import inputs
 from .launch import launch
+from .networks import name_of
 
 flags.adopt_module_key_flags(inputs)  # so that --help tells of them
 
@@ -88,7 +89,7 @@ def run(config: Config) -> int:
                 "faces are there; ask for fewer donors or add portraits"
             )
         settings = {
-            **model_of(inputs.model_name(config.source, backbone), backbone),
+            **model_of(name_of(config.source.backbone, backbone), backbone),
             "faces_sha256": faces.fingerprint,
             "regions": {name: region.hulls for name, region in regions.items()},
             "region_donors": config.region_donors,

@@ -22,16 +22,14 @@ parts/ (what is finished), run.json. A run that was stopped goes on with --resum
 
 import dataclasses
 import functools
-import json
-import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from absl import flags, logging
+from absl import flags
 
-from facedirs_jax import figures, files, report, runs
+from facedirs_jax import runs
 from facedirs_jax.backbones import BACKBONES, Backbone
 from facedirs_jax.checkpoints import load_backbone
 from facedirs_jax.decoding import load_decoder_of
@@ -40,10 +38,10 @@ from facedirs_jax.errors import InputError
 from facedirs_jax.gallery import gallery_folder
 from facedirs_jax.labelled_pictures import LabelledPictures, read_pictures
 from facedirs_jax.paper.attributes import EXPRESSION, LIGHT, POSE
-from facedirs_jax.paper.claims import Claim, claim_of
 from facedirs_jax.paper.label_parts import class_part, expression_part, regression_part
 from facedirs_jax.paper.map_parts import map_part
 from facedirs_jax.paper.own_data import multi_pie_pictures
+from facedirs_jax.paper.part_files import finished_part, write_report
 from facedirs_jax.paper.parts import Part
 from facedirs_jax.paper.photo_parts import cmu_part, congress_part
 from facedirs_jax.paper.region_parts import (
@@ -56,10 +54,10 @@ from facedirs_jax.paper.region_parts import (
 from facedirs_jax.paper.subjects import Subject, load_subject
 from facedirs_jax.picture_templates import pictures_fingerprint
 from facedirs_jax.shipped import shipped_folders
-from facedirs_jax.sliders import Slider
-from facedirs_jax.tables import csv_text, plain_text
 
 from .launch import launch
+from .networks import name_of
+from .run_flags import define_reading_flags, define_run_flags
 
 PEOPLE = 1000  # of whom a tenth, those kept for testing, are rendered
 QUICK_PORTRAITS = 48
@@ -91,20 +89,25 @@ def run(config: Config) -> int:
     Raises:
         InputError: for what the user can mend.
     """
+    if config.multi_pie and not config.flash_angles:
+        raise InputError("--multi_pie: name a table of its flashes as --flash_angles")
     networks = _networks(config.network)
     with runs.locked(config.out_dir, resume=config.resume) as out:
-        pictures = _conditions(config, out)
-        portraits = _people(config.siblingsdb_hqf, "siblingsdb_hqf")
-        settings = _settings(config, networks, pictures)
-        run_json = runs.begin(out, settings)
+        run_json = runs.begin(out, _settings(config, networks))
         if run_json["state"] == runs.COMPLETE:
             print(f"{out} is complete already")
             return 0
-        for folder in ("parts", "figures"):
-            (out / folder).mkdir(mode=0o700, exist_ok=True)
-        jobs = _jobs(config, networks, pictures, portraits)
-        kept = [_finished(out, name, job) for name, job in jobs]
-        _write(out, run_json, kept)
+        data = _data(config, out)
+        jobs = _jobs(config, networks, data)
+        kept = [finished_part(out, name, job) for name, job in jobs]
+        told = {
+            "verdicts": write_report(out, kept, networks=list(networks)),
+            "pictures_sha256": {
+                name: pictures_fingerprint(pictures.paths)
+                for name, pictures in data._asdict().items()
+            },
+        }
+        runs.write(out, run_json | {"state": runs.COMPLETE} | told)
     print(f"report: {out / 'report.html'}")
     return 0
 
@@ -122,8 +125,10 @@ def _networks(asked: Sequence[str]) -> dict[str, tuple[Backbone, Any]]:
     found = {}
     for name, decoder in chosen:
         backbone = load_backbone(name)
-        known = name if name in BACKBONES else backbone.network.weights.name
-        found[known] = (backbone, load_decoder_of(decoder, backbone)[0])
+        found[name_of(name, backbone)] = (
+            backbone,
+            load_decoder_of(decoder, backbone)[0],
+        )
     return dict(sorted(found.items(), key=_order))
 
 
@@ -133,13 +138,33 @@ def _order(item: tuple[str, tuple[Backbone, Any]]) -> tuple[bool, bool, str]:
     return not name.startswith("vgg"), backbone.preprocess.unit_norm, name
 
 
-def _conditions(config: Config, out: pathlib.Path) -> LabelledPictures:
-    """People under pose, light and expression."""
+class Data(NamedTuple):
+    """The pictures that figures are made from.
+
+    Attributes:
+        conditions: people under pose, light and expression.
+        portraits: frontal faces of many people, for region directions.
+        probes: frontal faces of others than those under conditions, to be edited.
+    """
+
+    conditions: LabelledPictures
+    portraits: LabelledPictures
+    probes: LabelledPictures
+
+
+def _data(config: Config, out: pathlib.Path) -> Data:
+    """Reads, or renders, what was asked for."""
     if config.multi_pie and config.flash_angles:
-        return multi_pie_pictures(config.multi_pie, config.flash_angles)
-    if config.multi_pie:
-        raise InputError("--multi_pie: name a table of its flashes as --flash_angles")
-    return read_pictures(_controlled(config, out))
+        conditions = multi_pie_pictures(config.multi_pie, config.flash_angles)
+    else:
+        conditions = read_pictures(_controlled(config, out))
+    portraits = _people(config.siblingsdb_hqf, "siblingsdb_hqf")
+    if config.quick:
+        portraits = portraits.take(np.arange(QUICK_PORTRAITS))
+    probes = _people(config.meds_ii, "meds_ii")
+    others = np.flatnonzero(~np.isin(probes.identities, conditions.identities))
+    count = QUICK_PROBES if config.quick else PROBES
+    return Data(conditions, portraits, probes.take(others[:count]))
 
 
 def _people(folder: str | None, dataset: str) -> LabelledPictures:
@@ -171,52 +196,40 @@ def _controlled(config: Config, out: pathlib.Path) -> pathlib.Path:
 
 
 def _settings(
-    config: Config,
-    networks: Mapping[str, tuple[Backbone, Any]],
-    pictures: LabelledPictures,
+    config: Config, networks: Mapping[str, tuple[Backbone, Any]]
 ) -> dict[str, Any]:
-    return {
+    """All that the results depend on; folders by where they are."""
+    asked = dataclasses.asdict(config)
+    for name in ("out_dir", "network", "processes", "cache_dir", "resume"):
+        del asked[name]
+    for name, value in asked.items():
+        if isinstance(value, str):
+            asked[name] = str(pathlib.Path(value).resolve())
+    return asked | {
         "networks": {name: model_of(name, pair[0]) for name, pair in networks.items()},
         "decoders": {name: pair[1].weights.sha256 for name, pair in networks.items()},
-        "pictures_sha256": pictures_fingerprint(pictures.paths),
-        "people": len(np.unique(pictures.identities)),
-        "quick": config.quick,
-        "data": [
-            bool(config.multi_pie),
-            bool(config.siblingsdb_hqf),
-            bool(config.meds_ii),
-        ],
-        "cmu": bool(config.cmu),
-        "congress": bool(config.congress),
     }
 
 
 def _jobs(
-    config: Config,
-    networks: Mapping[str, tuple[Backbone, Any]],
-    pictures: LabelledPictures,
-    portraits: LabelledPictures,
+    config: Config, networks: Mapping[str, tuple[Backbone, Any]], data: Data
 ) -> Iterator[tuple[str, Callable[[], Part]]]:
     """What makes each part, in order; faces are read when the first one is made."""
     reading: Any = {"cache_dir": config.cache_dir, "processes": config.processes}
-    probes = QUICK_PROBES if config.quick else PROBES
-    edited = _people(config.meds_ii, "meds_ii")
-    others = ~np.isin(edited.identities, pictures.identities)
-    edited = edited.take(np.flatnonzero(others)[:probes])
-    if config.quick:
-        portraits = portraits.take(np.arange(QUICK_PORTRAITS))
 
     @functools.cache
     def subjects() -> list[Subject]:
         return [
-            load_subject(name, *networks[name], pictures, edited, **reading)
+            load_subject(
+                *(name, *networks[name], data.conditions, data.probes), **reading
+            )
             for name in networks
         ]
 
     @functools.cache
     def faces_of() -> dict[str, Portraits]:
         return {
-            name: load_portraits(backbone, portraits, **reading)
+            name: load_portraits(backbone, data.portraits, **reading)
             for name, (backbone, _) in networks.items()
         }
 
@@ -242,72 +255,10 @@ def _jobs(
         yield "congress", functools.partial(congress_part, config.congress, **reading)
 
 
-def _finished(
-    out: pathlib.Path, name: str, job: Callable[[], Part]
-) -> tuple[report.Section, list[Claim]]:
-    """A part, made unless it is there; its claims are printed."""
-    path = out / "parts" / f"{name}.json"
-    if not path.exists():
-        logging.info("figure %s", name.lstrip("0"))
-        part = job()
-        named = {f"figure_{name}_{kind}": made for kind, made in part.drawn.items()}
-        paths = figures.save_figures(out / "figures", named)
-        stored = {
-            "title": f"Figure {part.figure}. {part.title}",
-            "note": part.note,
-            "claims": [claim._asdict() for claim in part.claims],
-            "figures": [path.name for path in paths],
-            "sliders": [slider._asdict() for slider in part.sliders],
-        }
-        files.write_text(path, json.dumps(stored))
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    claims = [claim_of(told) for told in stored["claims"]]
-    rows = [claim.row for claim in claims]
-    print(f"{stored['title']}\n{plain_text(rows)}\n", flush=True)
-    section = report.Section(
-        *(stored["title"], stored["note"], rows),
-        [out / "figures" / file for file in stored["figures"]],
-        [Slider(**slider) for slider in stored["sliders"]],
-    )
-    return section, claims
-
-
-def _write(
-    out: pathlib.Path,
-    run_json: dict[str, Any],
-    kept: Sequence[tuple[report.Section, list[Claim]]],
-) -> None:
-    rows = [claim.row for _, claims in kept for claim in claims]
-    files.write_text(out / "claims.csv", csv_text(rows))
-    counts = {
-        verdict: sum(row["verdict"] == verdict for row in rows)
-        for verdict in ("holds", "does not hold", "cannot be said")
-    }
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    print(f"claims: {told}")
-    summary = report.Section(
-        "Claims",
-        f"{told}. A claim holds if all of the interval lies on its side of the bound, "
-        "does not if none of it does, and else cannot be said.",
-        rows,
-    )
-    settings = run_json["settings"]
-    report.write_sections(
-        out / "report.html",
-        title="The figures of Plesh et al. 2024, and what of them holds",
-        facts={
-            "networks": ", ".join(settings["networks"]),
-            "people under conditions": str(settings["people"]),
-            "faces": "rendered, of nobody",
-        },
-        sections=[summary, *(section for section, _ in kept)],
-    )
-    runs.write(out, run_json | {"state": runs.COMPLETE, "verdicts": counts})
-
-
 def _define_flags() -> None:
     """Not on import, since other experiments have flags of these names."""
-    flags.DEFINE_string("out_dir", None, "Run directory to make.", required=True)
+    define_run_flags()
+    define_reading_flags()
     flags.DEFINE_multi_string(
         "network",
         [],
@@ -330,14 +281,6 @@ def _define_flags() -> None:
         "congress", None, "Folder of portraits; labels.csv beside or in it."
     )
     flags.DEFINE_bool("quick", False, "On the few people of the gallery.")
-    flags.DEFINE_integer("processes", os.cpu_count() or 1, "Worker processes.", 1)
-    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    flags.DEFINE_string(
-        "cache_dir",
-        str(pathlib.Path(home, "facedirs_jax")),
-        "Where landmarks are kept by content hash.",
-    )
-    flags.DEFINE_bool("resume", False, "Goes on with the run in --out_dir.")
 
 
 def _run_flags() -> int:

@@ -27,10 +27,11 @@ from typing import Any
 import jax
 from absl import flags, logging
 
-from facedirs_jax import runs
+from facedirs_jax import checkpoints, runs
 from facedirs_jax.backbones.cards import WeightCard
 from facedirs_jax.errors import InputError
 from facedirs_jax.training import (
+    backbone_step,
     cards,
     devices,
     export,
@@ -50,6 +51,7 @@ from facedirs_jax.training.photos import (
 )
 
 from .launch import launch
+from .run_flags import default_cache
 
 CHECKPOINT = "checkpoint"
 _SHOWN = 200  # held-out people that the card's rates are measured on
@@ -65,6 +67,7 @@ class Config:
     cache_dir: str
     recipe_name: str
     recipe: recipes.BackboneRecipe
+    start_from: str | None = None
     name: str = ""
     person: str = ".*"
     licence: str | None = None
@@ -89,6 +92,7 @@ def run(config: Config) -> int:
     Raises:
         InputError: for what the user can mend.
     """
+    begun = _finished(config.start_from)
     photos = find_photos(config.data, person=config.person)
     photos = first_identities(photos, config.limit_identities)
     mesh = devices.data_mesh(devices=config.devices)
@@ -101,7 +105,8 @@ def run(config: Config) -> int:
             cache_dir=config.cache_dir,
             processes=config.processes,
         )
-        run_json = runs.begin(out, _settings(config, crops))
+        settings = _settings(config, crops) | {"start_from": begun}
+        run_json = runs.begin(out, settings)
         if run_json["state"] == runs.COMPLETE:
             print(f"{out} is complete already")
             return 0
@@ -137,18 +142,39 @@ def _train(
         checkpoint_seconds=config.checkpoint_seconds,
         precision=config.precision,
     )
+    state = training.state
+    if config.start_from is not None:
+        earlier = loop.best_state(pathlib.Path(config.start_from), state)
+        state = backbone_step.with_weights(state, earlier)
     held_out = _held_out(crops, "validation", config.validation_identities)
     evaluate = held_out and validation.evaluation(
         training.network_of, config.recipe.preprocess(), held_out
     )
     outcome = loop.train(
-        *(training.state, training.step, training.batches, plan),
+        *(state, training.step, training.batches, plan),
         folder=out,
         mesh=mesh,
         evaluate=evaluate,
     )
     print(f"ended by {outcome.stopped} at {outcome.standing.step}; {outcome.speed}")
     return training.network_of(outcome.state), outcome
+
+
+def _finished(folder: str | None) -> dict[str, Any] | None:
+    """What run a training takes its first weights from, for its own card.
+
+    Raises:
+        InputError: if there is none, or it has not ended.
+    """
+    if folder is None:
+        return None
+    run_json = runs.read(folder)
+    if run_json["state"] != runs.COMPLETE:
+        raise InputError(f"--start_from={folder}: not complete; --resume it first")
+    about = checkpoints.load_checkpoint(pathlib.Path(folder) / CHECKPOINT).manifest[
+        "about"
+    ]
+    return {name: about[name] for name in ("command", "minutes", "steps")}
 
 
 def _settings(config: Config, crops: CropSet) -> dict[str, Any]:
@@ -222,6 +248,7 @@ def _about(
         "steps": outcome.standing.step,
         "best_step": outcome.standing.best_step or outcome.standing.step,
         "minutes": round(outcome.standing.seconds / 60, 2),
+        "start_from": run_json["settings"]["start_from"],
         "machine": f"{jax.device_count()} {device}, {run_json['cpu_cores']} CPU cores",
         "speed": str(outcome.speed),
         "verification": rates,
@@ -263,7 +290,6 @@ def _export(
 
 def _define_flags() -> None:
     """Not on import, since experiments on faces have flags of these names."""
-    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     flags.DEFINE_multi_string("data", None, "Folder of pictures; repeatable.")
     flags.DEFINE_string("out_dir", None, "Run directory to make.")
     flags.DEFINE_string(
@@ -275,7 +301,7 @@ def _define_flags() -> None:
     flags.DEFINE_string("licence", None, "Of the weights; default from the data.")
     flags.DEFINE_string(
         "cache_dir",
-        str(pathlib.Path(home, "facedirs_jax")),
+        default_cache(),
         "Keeps landmarks, and the crops of each set for each alignment and size.",
     )
     flags.DEFINE_string("recipe", None, f"One of: {', '.join(recipes.RECIPES)}.")
@@ -284,6 +310,12 @@ def _define_flags() -> None:
         "network", None, f"One of: {networks}; instead of --recipe, its first one."
     )
     flags.DEFINE_string("name", None, "Of the weights; default the recipe's.")
+    flags.DEFINE_string(
+        "start_from",
+        None,
+        "Finished run of the same recipe on the same people: begins with its weights "
+        "and its classifier, while the learning rate rises and falls anew.",
+    )
     flags.DEFINE_float("width", None, "Multiplier of the network's channels.")
     flags.DEFINE_integer("image_size", None, "Side of the crops, px.")
     flags.DEFINE_string("alignment", None, "How faces are cropped.")
@@ -294,6 +326,12 @@ def _define_flags() -> None:
     flags.DEFINE_float("epochs", None, "Passes over the training pictures.")
     flags.DEFINE_integer("batch", None, "Pictures a step.")
     flags.DEFINE_float("learning_rate", None, "The highest; it rises, then falls.")
+    flags.DEFINE_integer(
+        "first_people",
+        None,
+        "Begins with so many people, for the first tenth of the steps: a network that "
+        "learns nothing from thousands at once learns from a few hundred.",
+    )
     flags.DEFINE_float(
         "flip",
         None,
@@ -337,7 +375,7 @@ def _define_flags() -> None:
 
 _CHANGES = (
     *("width", "image_size", "alignment", "template_dim", "loss"),
-    *("epochs", "batch", "learning_rate", "flip"),
+    *("epochs", "batch", "learning_rate", "first_people", "flip"),
 )
 
 

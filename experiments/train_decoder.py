@@ -56,6 +56,7 @@ from facedirs_jax.training.photos import (
 )
 
 from .launch import launch
+from .run_flags import default_cache
 
 CHECKPOINT, RESULTS, TEMPLATES = "checkpoint", "results.json", "templates.npy"
 SHEETS = "sheets"
@@ -311,7 +312,6 @@ def _export(
 
 def _define_flags() -> None:
     """Not on import, since experiments on faces have flags of these names."""
-    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     flags.DEFINE_string("backbone", None, "Name of a network, or a checkpoint folder.")
     flags.DEFINE_multi_string("data", None, "Folder of pictures; repeatable.")
     flags.DEFINE_string("out_dir", None, "Run directory to make.")
@@ -343,7 +343,7 @@ def _define_flags() -> None:
     flags.DEFINE_string("licence", None, "Of the weights; default from the data.")
     flags.DEFINE_string(
         "cache_dir",
-        str(pathlib.Path(home, "facedirs_jax")),
+        default_cache(),
         "Keeps landmarks, and the crops of each set for each alignment and size.",
     )
     names = ", ".join(decoder_recipes.RECIPES)

@@ -18,9 +18,8 @@ direction), traversals.csv, run.json.
 """
 
 import dataclasses
-import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,12 +34,15 @@ from facedirs_jax.directions.record import Directions, load_directions, model_of
 from facedirs_jax.errors import InputError
 from facedirs_jax.faces import Faces, load_faces
 from facedirs_jax.gallery import gallery_folder
+from facedirs_jax.images import find_images
 from facedirs_jax.templates import embed
 from facedirs_jax.traversal import Step, edit_to_label, steps_of, traverse
 from facedirs_jax.walk_files import NamedWalk, write_walks
-from facedirs_jax.walks import take_walk
+from facedirs_jax.walks import take_walks
 
 from .launch import keep_apart, launch
+from .networks import name_of
+from .run_flags import define_reading_flags, define_run_flags
 
 MOST_SIGMAS = 100.0
 MOST_STEPS = 101
@@ -62,6 +64,7 @@ class Config:
     steps: int = 7
     to: tuple[float, ...] = ()
     step: Step = "chord"
+    processes: int = 1
     cache_dir: str | None = None
     resume: bool = False
 
@@ -84,9 +87,7 @@ def run(config: Config) -> int:
         InputError: for what the user can mend.
     """
     backbone = load_backbone(config.backbone)
-    known = config.backbone in BACKBONES
-    name = config.backbone if known else backbone.network.weights.name
-    model = model_of(name, backbone)
+    model = model_of(name_of(config.backbone, backbone), backbone)
     chosen = choose(_sets(config.directions, model), config.direction)
     if config.to:
         _check_readings(chosen)
@@ -99,8 +100,8 @@ def run(config: Config) -> int:
         if run_json["state"] == runs.COMPLETE:
             print(f"{out} is complete already")
             return 0
-        faces = _load(paths, backbone, config.cache_dir)
-        rows = list(_rows(config, chosen, faces, paths, decoder, backbone))
+        faces = _load(config, paths, backbone)
+        rows = _rows(config, chosen, faces, paths, decoder, backbone)
         facts = {name: str(value) for name, value in run_json["settings"].items()}
         write_walks(out, rows, facts)
         runs.write(out, run_json | {"state": runs.COMPLETE})
@@ -130,13 +131,8 @@ def _check_readings(chosen: Sequence[Chosen]) -> None:
 def _probes(config: Config) -> list[pathlib.Path]:
     folder = pathlib.Path(config.images or gallery_folder())
     if not config.probe:
-        pictures = sorted(path for path in folder.rglob("*.*") if path.is_file())
-        pictures = [
-            path for path in pictures if path.suffix in (".webp", ".png", ".jpg")
-        ]
-        if not pictures:
-            raise InputError(f"{folder}: holds no picture; give --probe")
-        return pictures[:1]
+        found = find_images(folder)
+        return [file.path for file in found if file.is_picture][:1]
     found = []
     for probe in config.probe:
         places = [pathlib.Path(probe), folder / probe]
@@ -152,7 +148,9 @@ def _probes(config: Config) -> list[pathlib.Path]:
 
 def _settings(config: Config, paths: Sequence[pathlib.Path]) -> dict[str, Any]:
     asked = dataclasses.asdict(config)
-    for name in ("out_dir", "backbone", "decoder", "images", "cache_dir", "resume"):
+    for name in ("out_dir", "backbone", "decoder", "images", "resume"):
+        del asked[name]
+    for name in ("processes", "cache_dir"):
         del asked[name]
     return asked | {
         "probe": [files.sha256_file(path) for path in paths],
@@ -160,14 +158,13 @@ def _settings(config: Config, paths: Sequence[pathlib.Path]) -> dict[str, Any]:
     }
 
 
-def _load(
-    paths: Sequence[pathlib.Path], backbone: Backbone, cache_dir: str | None
-) -> Faces:
+def _load(config: Config, paths: Sequence[pathlib.Path], backbone: Backbone) -> Faces:
     faces = load_faces(
         paths,
         alignment=backbone.preprocess.alignment,
         size=backbone.preprocess.size,
-        cache_dir=cache_dir,
+        cache_dir=config.cache_dir,
+        processes=config.processes,
     )
     for row in faces.status:
         if row.status != "ok":
@@ -182,34 +179,46 @@ def _rows(
     paths: Sequence[pathlib.Path],
     decoder: Any,
     backbone: Backbone,
-) -> Iterator[NamedWalk]:
-    templates = np.asarray(embed(*backbone, faces.crops))
+) -> list[NamedWalk]:
+    """Every probe along every direction."""
+    probes = np.asarray(embed(*backbone, faces.crops))
     unit_norm = backbone.preprocess.unit_norm
+    moved = [
+        _moved(config, probe, each, unit_norm) for probe in probes for each in chosen
+    ]
+    walks = take_walks(
+        *(decoder, backbone, probes.repeat(len(chosen), axis=0), np.stack(moved)),
+        np.stack([each.vector for each in chosen] * len(probes)),
+        np.stack([each.directions.mean for each in chosen] * len(probes)),
+    )
+    names = [(path.stem, each) for path in paths for each in chosen]
+    steps = _steps(config)
+    return [
+        NamedWalk(name, each, steps, walks.take(place))
+        for place, (name, each) in enumerate(names)
+    ]
+
+
+def _moved(
+    config: Config, probe: np.ndarray, chosen: Chosen, unit_norm: bool
+) -> np.ndarray:
+    """[T, D] float32 templates of one probe along one direction."""
+    if not config.to:
+        alphas = steps_of(config.start, config.end, config.steps)
+        along = (probe, chosen.vector, chosen.scale, alphas)
+        return np.asarray(traverse(*along, unit_norm=unit_norm, step=config.step))
+    own = (probe, chosen.directions, chosen.row)
+    return np.stack(
+        [edit_to_label(*own, label, unit_norm=unit_norm) for label in config.to]
+    )
+
+
+def _steps(config: Config) -> list[str]:
+    """T texts that tell how far each picture lies."""
+    if config.to:
+        return [f"{label:g}" for label in config.to]
     alphas = steps_of(config.start, config.end, config.steps)
-    for path, template in zip(paths, templates, strict=True):
-        for each in chosen:
-            if config.to:
-                moved = [
-                    edit_to_label(
-                        template,
-                        *(each.directions, each.row, label),
-                        unit_norm=unit_norm,
-                    )
-                    for label in config.to
-                ]
-                steps = [f"{label:g}" for label in config.to]
-            else:
-                moved = traverse(
-                    *(template, each.vector, each.scale, alphas),
-                    unit_norm=unit_norm,
-                    step=config.step,
-                )
-                steps = [f"{alpha:+.2g} sd" if alpha else "0" for alpha in alphas]
-            walk = take_walk(
-                *(decoder, backbone, template, np.asarray(moved)),
-                *(each.vector, each.directions.mean),
-            )
-            yield NamedWalk(path.stem, each, steps, walk)
+    return [f"{alpha:+.2g} sd" if alpha else "0" for alpha in alphas]
 
 
 def _define_flags() -> None:
@@ -243,14 +252,8 @@ def _define_flags() -> None:
         ["chord", "geodesic"],
         "On the unit sphere: straight and scaled back, or along a great circle.",
     )
-    flags.DEFINE_string("out_dir", None, "Run directory to make.", required=True)
-    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    flags.DEFINE_string(
-        "cache_dir",
-        str(pathlib.Path(home, "facedirs_jax")),
-        "Where landmarks are kept by content hash.",
-    )
-    flags.DEFINE_bool("resume", False, "Goes on with the run in --out_dir.")
+    define_run_flags()
+    define_reading_flags()
 
 
 def _run_flags() -> int:

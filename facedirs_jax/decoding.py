@@ -22,6 +22,7 @@ from facedirs_jax.templates import BATCH, embed, template_dim
 
 _decode_batch = jax.jit(lambda decoder, templates: decoder(templates))
 _TINY = 1e-12  # a norm below which a vector counts as zero
+_ROUNDING = 1e-6  # of a template's length, a step that only rounding makes
 
 
 class Cycle(NamedTuple):
@@ -106,6 +107,20 @@ def decode(decoder: Any, templates: Any) -> np.ndarray:
     return np.concatenate(found)[: len(templates)]
 
 
+def as_uint8(pictures: np.ndarray) -> np.ndarray:
+    """Pixels as bytes.
+
+    Args:
+        pictures: of any shape; float32 in [0, 1] is rounded, uint8 left as it is.
+
+    Returns:
+        The same shape, uint8.
+    """
+    if pictures.dtype == np.uint8:
+        return pictures
+    return np.round(np.clip(pictures, 0, 1) * 255).astype(np.uint8)
+
+
 def resized(images: jax.Array, side: int) -> jax.Array:
     """Pictures of another size, by cubic interpolation that does not alias.
 
@@ -178,7 +193,8 @@ def cycle_consistency(
     asked, came = (
         _along(rows - rows[probe][None], direction) for rows in (templates, found)
     )
-    moved = asked != 0
+    whole = jnp.linalg.norm(templates[probe]) * jnp.linalg.norm(direction)
+    moved = jnp.abs(asked) > _ROUNDING * whole
     return Cycle(
         _cosines(templates, found),
         _cosines(templates - centre[None], found - centre[None]),

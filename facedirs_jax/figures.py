@@ -5,6 +5,7 @@ Faces are named by their row among the usable faces, never by file name.
 
 import os
 import pathlib
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -226,44 +227,15 @@ def draw_walks(walks: Sequence[tuple[str, np.ndarray, Sequence[str]]]) -> Figure
     Returns:
         Figure with a row for each walk.
     """
-    columns = max(len(decodes) for _, decodes, _ in walks)
+    columns = 1 + max(len(decodes) for _, decodes, _ in walks)
     figure, axes = _sheet(len(walks), columns, side=1.3)
     figure.suptitle("decoded, no photos", fontsize=8)
     for row, (name, decodes, steps) in zip(axes, walks, strict=True):
-        for axis, picture, step in zip(row, decodes, steps, strict=False):
-            axis.set_axis_on()
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
+        lines = [part for line in name.split("\n") for part in textwrap.wrap(line, 16)]
+        row[0].text(0.5, 0.5, "\n".join(lines), ha="center", va="center", fontsize=7)
+        for axis, picture, step in zip(row[1:], decodes, steps, strict=False):
             axis.imshow(np.clip(picture, 0, 1))
             axis.set_title(step, fontsize=8)
-        row[0].set_ylabel(name, fontsize=8)
-    return figure
-
-
-def draw_maps(
-    maps: Mapping[str, np.ndarray], labels: Sequence[str], *, joined: bool
-) -> Figure:
-    """Draws maps of the same labels side by side.
-
-    Args:
-        maps: [C, 2] coordinates, by name of the network.
-        labels: of the C points, in order.
-        joined: whether the points are joined in that order.
-
-    Returns:
-        Figure with a panel for each map, all of one scale.
-    """
-    figure = Figure(figsize=(3.6 * len(maps), 3.6), layout="constrained")
-    axes = figure.subplots(1, len(maps), squeeze=False, sharex=True, sharey=True)[0]
-    for axis, (name, points) in zip(axes, maps.items(), strict=True):
-        axis.plot(*points.T, "o-" if joined else "o", markersize=4, linewidth=1)
-        for label, point in zip(labels, points, strict=True):
-            axis.annotate(
-                *(label, point), xytext=(3, 3), textcoords="offset points", fontsize=7
-            )
-        axis.set_title(name, fontsize=9)
-        axis.set_aspect("equal", "datalim")
-        axis.set(xticks=[], yticks=[])
     return figure
 
 

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from facedirs_jax.decoding import as_uint8
+
 _QUALITY = 90  # of WebP: an 80 px decode takes 2 to 3 kB
 
 
@@ -66,11 +68,3 @@ def data_uri(picture: np.ndarray) -> str:
     stored = io.BytesIO()
     Image.fromarray(as_uint8(picture)).save(stored, "WEBP", quality=_QUALITY)
     return "data:image/webp;base64," + base64.b64encode(stored.getvalue()).decode()
-
-
-def as_uint8(picture: np.ndarray) -> np.ndarray:
-    """Pixels of any shape as uint8; float32 in [0, 1] is rounded."""
-    picture = np.asarray(picture)
-    if picture.dtype == np.uint8:
-        return picture
-    return np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)

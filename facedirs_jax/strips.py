@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from facedirs_jax.backbones import Backbone
-from facedirs_jax.decoding import Cycle, cycle_consistency, decode, embed_again
 from facedirs_jax.directions.record import Directions
 from facedirs_jax.evaluation.isolation import spatial_isolation
 from facedirs_jax.evaluation.stability import LEADING
 from facedirs_jax.traversal import traverse
+from facedirs_jax.walks import take_walks
 
 _isolations = jax.jit(jax.vmap(spatial_isolation))
 _NUMBERS = ("cosine", "centred_cosine", "recovered", "isolation")
@@ -108,11 +108,12 @@ def make_strips(
     )
     count, shown = len(probes.templates), len(kept.directions)
     moved = _moved(kept, probes.templates, alphas, backbone.preprocess.unit_norm)
-    flat = decode(decoder, moved.reshape(-1, moved.shape[-1]))
-    found = embed_again(backbone, flat).reshape(moved.shape)
-    decodes = flat.reshape(*moved.shape[:2], *flat.shape[1:])
-    along = np.tile(kept.directions, (count, 1))  # [P * C, D]
-    cycle = _cycles(moved, found, along, kept.mean, middle)
+    walks = take_walks(
+        *(decoder, backbone, probes.templates.repeat(shown, axis=0), moved),
+        np.tile(kept.directions, (count, 1)),
+        np.tile(kept.mean, (count * shown, 1)),
+    )
+    decodes, cycle = walks.decodes, walks.cycle
     ends = jnp.asarray(decodes[:, 0]), jnp.asarray(decodes[:, -1])
     isolation = _isolations(*ends, jnp.asarray(masks.repeat(shown, axis=0)))
     steps = np.arange(len(alphas)) != middle
@@ -142,22 +143,6 @@ def _moved(
             for vector, scale in ways
         ]
     )
-
-
-def _cycles_of(
-    templates: jax.Array,
-    found: jax.Array,
-    directions: jax.Array,
-    centre: jax.Array,
-    probe: int,
-) -> Cycle:
-    def one(moved: jax.Array, again: jax.Array, direction: jax.Array) -> Cycle:
-        return cycle_consistency(moved, again, direction, centre, probe=probe)
-
-    return jax.vmap(one)(templates, found, directions)
-
-
-_cycles = jax.jit(_cycles_of, static_argnums=4)
 
 
 def with_strips(

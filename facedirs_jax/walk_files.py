@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from facedirs_jax import figures, files, report
+from facedirs_jax.decoding import as_uint8
 from facedirs_jax.directions.choice import Chosen
-from facedirs_jax.sliders import as_uint8, make_slider
+from facedirs_jax.sliders import make_slider
 from facedirs_jax.tables import csv_text
-from facedirs_jax.walks import Walk
+from facedirs_jax.walks import Walks
 
 
 class NamedWalk(NamedTuple):
@@ -20,13 +21,13 @@ class NamedWalk(NamedTuple):
         probe: its name.
         chosen: the direction.
         steps: T texts that tell how far each picture lies.
-        walk: T templates and decodes.
+        walk: T templates and decodes; see `Walks.take`.
     """
 
     probe: str
     chosen: Chosen
     steps: list[str]
-    walk: Walk
+    walk: Walks
 
 
 def write_walks(

@@ -13,8 +13,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 # A module may import those above it, and no other.
 ORDER = """
 facedirs_jax.errors
+experiments.run_flags
 facedirs_jax.evaluation.saturation
-facedirs_jax.evaluation.picture_readings
 facedirs_jax.files
 facedirs_jax.progress
 facedirs_jax.dlib_models
@@ -123,6 +123,7 @@ facedirs_jax.golden
 facedirs_jax.checkpoint_files
 facedirs_jax.shipped
 facedirs_jax.checkpoints
+experiments.networks
 facedirs_jax.decoding
 facedirs_jax.walks
 facedirs_jax.grid
@@ -156,6 +157,7 @@ facedirs_jax.evaluation.correlations
 facedirs_jax.evaluation.decodability
 facedirs_jax.evaluation.image_quality
 facedirs_jax.evaluation.decoding
+facedirs_jax.evaluation.picture_readings
 facedirs_jax.evaluation.isolation
 facedirs_jax.evaluation.roc
 facedirs_jax.evaluation.verification
@@ -208,6 +210,7 @@ facedirs_jax.paper.subjects
 facedirs_jax.paper.claims
 facedirs_jax.paper.edits
 facedirs_jax.paper.parts
+facedirs_jax.paper.part_files
 facedirs_jax.paper.region_parts
 facedirs_jax.paper.label_parts
 facedirs_jax.paper.map_parts

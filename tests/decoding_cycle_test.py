@@ -11,7 +11,13 @@ from facedirs_jax.decoders.deep_face_decoder import (
     DeepFaceDecoder,
     DeepFaceDecoderConfig,
 )
-from facedirs_jax.decoding import cycle_consistency, decode, embed_again, resized
+from facedirs_jax.decoding import (
+    as_uint8,
+    cycle_consistency,
+    decode,
+    embed_again,
+    resized,
+)
 from facedirs_jax.templates import BATCH, embed
 from facedirs_jax.traversal import steps_of, traverse
 
@@ -130,3 +136,9 @@ def test_arrays_of_a_cycle_that_do_not_fit_are_refused():
         cycle_consistency(templates, templates[:3], direction, CENTRE, probe=0)
     with pytest.raises(ValueError):
         cycle_consistency(templates, templates, direction[:3], CENTRE, probe=0)
+
+
+def test_pixels_are_rounded_and_clipped():
+    found = as_uint8(np.array([-0.1, 0.0, 0.5, 1.2], np.float32))
+    np.testing.assert_array_equal(found, [0, 0, 128, 255])
+    assert as_uint8(found) is found

@@ -36,11 +36,10 @@ class Chosen(NamedTuple):
 
     def read(self, templates: np.ndarray) -> np.ndarray | None:
         """Labels that its reading finds in templates [T, D]; None if it reads none."""
-        weights, intercepts = self.directions.weights, self.directions.intercepts
-        if weights is None or intercepts is None:
+        if self.directions.weights is None:
             return None
-        own = weights[self.row].astype(np.float64)
-        return np.asarray(templates, np.float64) @ own + float(intercepts[self.row])
+        weights, intercept = self.directions.reading(self.row)
+        return np.asarray(templates, np.float64) @ weights + intercept
 
 
 def names_of(name: str, directions: Directions) -> list[str]:

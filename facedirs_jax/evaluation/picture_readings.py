@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from sklearn import linear_model, model_selection, pipeline, preprocessing
 
+from facedirs_jax.decoding import as_uint8
 from facedirs_jax.errors import InputError
 
 _SIDE = 64  # px, that pictures are brought to
@@ -51,9 +52,7 @@ def picture_features(pictures: np.ndarray) -> np.ndarray:
 
 
 def _features(picture: np.ndarray) -> np.ndarray:
-    if picture.dtype != np.uint8:
-        picture = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
-    sized = cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    sized = cv2.resize(as_uint8(picture), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     soft = cv2.GaussianBlur(sized, (0, 0), _BLUR)
     grey = cv2.cvtColor(soft, cv2.COLOR_RGB2GRAY)
     coarse = cv2.resize(soft, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA)

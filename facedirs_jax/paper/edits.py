@@ -42,16 +42,40 @@ def class_directions(subject: Subject, attribute: Attribute) -> Directions:
         subject.templates[rows],
         attribute.texts(subject.pictures)[rows],
         neutral=attribute.neutral,
-        identities=subject.pictures.identities[rows],
     )
 
 
+def edit_towards(
+    subject: Subject, directions: Directions, value: str, strengths: Sequence[float]
+) -> Edits:
+    """Moves every probe towards one class (eq. 9).
+
+    Args:
+        subject: network and probes.
+        directions: of `class_directions`.
+        value: the class.
+        strengths: T, how many whole differences to go.
+
+    Returns:
+        Edits of T steps.
+    """
+    row = directions.about["labels"].index(value)
+    steps = np.asarray(strengths, np.float32)
+    moved = [
+        traverse(
+            *(probe, directions.directions[row], directions.about["lengths"][row]),
+            steps,
+            unit_norm=subject.unit_norm,
+        )
+        for probe in subject.probes
+    ]
+    templates = np.asarray(moved)
+    texts = tuple(f"{strength:.0%}" for strength in strengths)
+    return Edits(texts, templates, subject.decode(templates))
+
+
 def edit_by_classes(
-    subject: Subject,
-    attribute: Attribute,
-    directions: Directions,
-    *,
-    strengths: Sequence[float] = (1.0,),
+    subject: Subject, attribute: Attribute, directions: Directions
 ) -> Edits:
     """Moves every probe by the whole difference to each class (eq. 9).
 
@@ -59,41 +83,26 @@ def edit_by_classes(
         subject: network and probes.
         attribute: whose values are edited to.
         directions: of `class_directions`.
-        strengths: how many whole differences to go.
 
     Returns:
-        Edits: the classes in the attribute's order, the probe itself in the middle
-        where there is one strength; with several, all strengths of one class, then
-        those of the next.
+        Edits to the classes in the attribute's order, the probe itself in the middle.
     """
-    labels = list(directions.about["labels"])
-    lengths = directions.about["lengths"]
-    probes = subject.probes
-    moved, steps = [], []
-    for value in attribute.values:
-        row = labels.index(value)
-        moved.append(
-            [
-                np.asarray(
-                    traverse(
-                        *(probe, directions.directions[row], lengths[row]),
-                        np.asarray(strengths, np.float32),
-                        unit_norm=subject.unit_norm,
-                    )
-                )
-                for probe in probes
-            ]
-        )
-        steps += [
-            value if len(strengths) == 1 else f"{value} {strength:.0%}"
-            for strength in strengths
-        ]
-    templates = np.concatenate(moved, axis=1)  # [P, V * strengths, D]
-    if len(strengths) == 1:
-        middle = len(steps) // 2
-        steps.insert(middle, attribute.neutral)
-        templates = np.insert(templates, middle, probes, axis=1)
-    return Edits(tuple(steps), templates, subject.decode(templates))
+    parts = [
+        edit_towards(subject, directions, value, [1.0]) for value in attribute.values
+    ]
+    middle = len(parts) // 2
+    still = Edits(
+        *((attribute.neutral,), subject.probes[:, None]),
+        subject.decode(subject.probes[:, None]),
+    )
+    parts.insert(middle, still)
+    steps = list(attribute.values)
+    steps.insert(middle, attribute.neutral)
+    return Edits(
+        tuple(steps),
+        np.concatenate([part.templates for part in parts], axis=1),
+        np.concatenate([part.decodes for part in parts], axis=1),
+    )
 
 
 def label_direction(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from facedirs_jax.directions.record import Directions
 from facedirs_jax.evaluation.picture_readings import PictureReader
 from facedirs_jax.paper.attributes import EXPRESSION, LIGHT, POSE, Attribute
 from facedirs_jax.paper.claims import (
@@ -18,6 +19,7 @@ from facedirs_jax.paper.edits import (
     class_directions,
     edit_by_classes,
     edit_by_regression,
+    edit_towards,
     label_direction,
     rank_correlations,
     slopes,
@@ -26,6 +28,7 @@ from facedirs_jax.paper.parts import Part, draw_edits, sliders_of
 from facedirs_jax.paper.subjects import Subject, reader_of
 
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
+_WHOLE = STRENGTHS.index(1.0)
 _FOLLOWS = 0.9  # Spearman's correlation above which a picture follows its edit
 _SOME_EFFECT = 0.25  # slope of what is read on what was wanted; below: "no effect"
 _NOTE = (
@@ -118,24 +121,15 @@ def expression_part(subjects: Sequence[Subject]) -> Part:
     """Figure 12: expressions at strengths up to twice the whole difference."""
     edits, read, claims = {}, {}, []
     for subject in subjects:
-        edited = edit_by_classes(
-            *(subject, EXPRESSION, class_directions(subject, EXPRESSION)),
-            strengths=STRENGTHS,
-        )
-        edits[subject.name] = edited
-        own = np.stack(
-            [
-                Edits((), *_part(edited, place)).read(
-                    reader_of(subject, EXPRESSION, of=value)
-                )
-                for place, value in enumerate(EXPRESSION.values)
-            ],
-            axis=1,
-        )  # [P, V, T]
-        read[subject.name] = own
-        ranks = np.mean(
-            [rank_correlations(STRENGTHS, own[:, v]) for v in range(own.shape[1])], 0
-        )
+        directions = class_directions(subject, EXPRESSION)
+        own = []
+        for value in EXPRESSION.values:
+            edited = edit_towards(subject, directions, value, STRENGTHS)
+            edits[f"{subject.name}, {value}"] = edited
+            own.append(edited.read(reader_of(subject, EXPRESSION, of=value)))
+        read[subject.name] = np.stack(own, axis=1)  # [P, V, T]
+        ranks = np.mean([rank_correlations(STRENGTHS, each) for each in own], axis=0)
+        past = np.mean([each[:, -1] - each[:, _WHOLE] for each in own], axis=0)
         key = ("12", subject.name)
         claims += [
             _claim(
@@ -145,8 +139,7 @@ def expression_part(subjects: Sequence[Subject]) -> Part:
             ),
             _claim(
                 *(key, "and goes on growing past 100 %"),
-                "read at 200 % less read at 100 %, mean of five",
-                (own[:, :, -1] - own[:, :, 2]).mean(axis=1),
+                *("read at 200 % less read at 100 %, mean of five", past),
                 at_least=0.0,
             ),
         ]
@@ -158,16 +151,10 @@ def expression_part(subjects: Sequence[Subject]) -> Part:
     )
 
 
-def _part(edited: Edits, place: int) -> tuple[np.ndarray, np.ndarray]:
-    """Templates and decodes of one expression."""
-    kept = slice(place * len(STRENGTHS), (place + 1) * len(STRENGTHS))
-    return edited.templates[:, kept], edited.decodes[:, kept]
-
-
 def _fidelity(subjects: Sequence[Subject], read: dict[str, np.ndarray]) -> list[Claim]:
     """Whether the first network shows expressions better than the next, and so on."""
     gains = {
-        name: (values[:, :, 2] - values[:, :, 0]).mean(axis=1)
+        name: (values[:, :, _WHOLE] - values[:, :, 0]).mean(axis=1)
         for name, values in read.items()
     }
     names = [subject.name for subject in subjects]
@@ -209,11 +196,15 @@ def regression_part(subjects: Sequence[Subject]) -> Part:
 
 
 def _reached(
-    key: tuple[str, str], attribute: Attribute, direction, edited: Edits, wanted
+    key: tuple[str, str],
+    attribute: Attribute,
+    direction: Directions,
+    edited: Edits,
+    wanted: np.ndarray,
 ) -> Claim:
     """Whether the edited template reads the label it should."""
-    weights, intercept = direction.weights[0], float(direction.intercepts[0])
-    read = edited.templates.astype(np.float64) @ weights.astype(np.float64) + intercept
+    weights, intercept = direction.reading(0)
+    read = edited.templates.astype(np.float64) @ weights + intercept
     missed = np.abs(read - wanted[None]) / np.abs(wanted).max()
     return _claim(
         *(key, f"the edited template reads the wanted {attribute.label}"),

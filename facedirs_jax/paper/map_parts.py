@@ -7,8 +7,9 @@ import numpy as np
 
 from facedirs_jax.evaluation.bend import Bend, judge_bend
 from facedirs_jax.evaluation.bootstrap import Estimate, estimate, identity_weights
-from facedirs_jax.figures import draw_maps
 from facedirs_jax.manifold import Metric, align_map, classical_mds, distances
+from facedirs_jax.map_charts import draw_maps
+from facedirs_jax.maps import MapSet
 from facedirs_jax.paper.attributes import EXPRESSION, Attribute
 from facedirs_jax.paper.claims import Claim, Verdict, judged_at_least, judged_at_most
 from facedirs_jax.paper.parts import Part
@@ -55,12 +56,12 @@ def map_part(subjects: Sequence[Subject], attribute: Attribute, figure: str) -> 
             claims += _curve(subject, attribute, figure)
         claims += _loss_over_backbone(subjects, drawn, figure)
     title = f"Maps of {attribute.name}"
-    joined = attribute is not EXPRESSION
-    return Part(
-        *(figure, title, _NOTE, claims),
-        {"maps": draw_maps(shown, values, joined=joined)},
-        [],
+    names, places = tuple(values), np.arange(len(values))
+    ordered = attribute is not EXPRESSION
+    drawn_maps = draw_maps(
+        MapSet(shown, names, names, places, ordered, joined=True), notes={}
     )
+    return Part(figure, title, _NOTE, claims, {"maps": drawn_maps}, [])
 
 
 def _in_order(attribute: Attribute) -> list[str]:

@@ -28,7 +28,7 @@ class BackboneState(NamedTuple):
     Attributes:
         network: the trained network's nnx.Param, float32, any shape.
         head: the classifier, which is left out of the exported network: `kernel`
-            [D, C], and `bias` [C] unless it is of cosines.
+            [D, C], and `bias` [C] with softmax.
         stats: the network's nnx.BatchStat, float32 [C] each.
         optimiser: optax's state.
         step: [] int32, steps done.
@@ -124,10 +124,26 @@ def initial_state(
     _, trained, stats = nnx.split(network, nnx.Param, nnx.BatchStat)
     shape = task.plain.config.embedding_dim, task.objective.people
     head = {"kernel": 0.01 * jax.random.normal(head_key, shape)}
-    if task.objective.loss in ("softmax", "softmax_triplet"):
+    if task.objective.loss != "arcface":
         head["bias"] = jnp.zeros(shape[1])
     started = optimiser.init({"network": trained, "head": head})
     return BackboneState(trained, head, stats, started, jnp.int32(0))
+
+
+def with_weights(state: BackboneState, earlier: BackboneState) -> BackboneState:
+    """A beginning with the network and the classifier of an earlier training.
+
+    Args:
+        state: that begins, arrays of any shape.
+        earlier: of the same structure.
+
+    Returns:
+        BackboneState whose optimiser has seen nothing: a warm restart (Loshchilov and
+        Hutter, "SGDR", 1608.03983).
+    """
+    return state._replace(
+        network=earlier.network, head=earlier.head, stats=earlier.stats
+    )
 
 
 def make_step(

@@ -87,7 +87,7 @@ def backbone_training(
     key = jax.random.fold_in(jax.random.key(seed), _WEIGHTS)
     labels = np.full(len(crops), -1, np.int32)
     labels[rows] = numbers
-    order = _order(recipe, objective, numbers, seed)
+    order = _order(recipe, objective, numbers, steps, seed)
     return BackboneTraining(
         jax.jit(lambda key: backbone_step.initial_state(key, task, optimiser))(key),
         backbone_step.make_step(task, optimiser, schedule),
@@ -107,10 +107,19 @@ def _order(
     recipe: BackboneRecipe,
     objective: Objective,
     numbers: np.ndarray,
+    steps: int,
     seed: int,
 ) -> grain.MapDataset:
     """Step -> [B] places in the training pictures."""
     shuffled = batches.epoch_rows(len(numbers), batch=recipe.batch, seed=seed)
+    if recipe.first_people is not None:
+        first = np.flatnonzero(numbers < recipe.first_people)
+        begun = batches.epoch_rows(len(first), batch=recipe.batch, seed=seed)
+        shuffled = batches.one_after_another(
+            begun.map(lambda chosen: first[chosen]),
+            round(recipe.first_share * steps),
+            shuffled,
+        )
     if objective.loss != "softmax_triplet":
         return shuffled
     photos = recipe.triplet_photos

@@ -21,8 +21,9 @@ def card_text(name: str, about: Mapping[str, Any]) -> str:
         name: of the weights.
         about: plain JSON values: `network`, `loss`, `licence`, `intended_use`,
             `command`, `data`, `people`, `pictures`, `seed`, `minutes`, `machine`,
-            `speed`, `steps`, `best_step`, and `verification`, split -> rates as by
-            `validation.rates_with_intervals`.
+            `speed`, `steps`, `best_step`; `verification`, split -> rates as by
+            `validation.rates_with_intervals`; and `start_from`, `command`, `steps` and
+            `minutes` of the run it went on from, if any.
 
     Returns:
         The text.
@@ -43,12 +44,21 @@ def card_text(name: str, about: Mapping[str, Any]) -> str:
         f"weights are those of step {about['best_step']}.",
         "",
         "```sh",
-        about["command"],
+        *_commands(about),
         "```",
     ]
     for split, found in about["verification"].items():
         lines += ["", *_rates(split, found)]
     return "\n".join(lines) + "\n"
+
+
+def _commands(about: Mapping[str, Any]) -> list[str]:
+    """Of the training, after the one whose weights it began with."""
+    begun = about.get("start_from")
+    if begun is None:
+        return [about["command"]]
+    took = f"# {begun['steps']} steps in {begun['minutes']:.1f} minutes, then"
+    return [begun["command"], took, about["command"]]
 
 
 def rates_line(found: Mapping[str, Any]) -> str:

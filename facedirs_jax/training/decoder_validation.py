@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from facedirs_jax import files
 from facedirs_jax.backbones import Backbone
 from facedirs_jax.blending import unit_range
-from facedirs_jax.decoding import decode, embed_again, resized
+from facedirs_jax.decoding import as_uint8, decode, embed_again, resized
 from facedirs_jax.evaluation.decoding import (
     Originals,
     Pictures,
@@ -160,8 +160,7 @@ def draw_pairs(images: np.ndarray, decodes: np.ndarray) -> Image.Image:
     for number, pair in enumerate(zip(images, decodes, strict=True)):
         row, column = divmod(number, columns)
         for below, picture in enumerate(pair):
-            pixels = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
-            large = Image.fromarray(pixels).resize(
+            large = Image.fromarray(as_uint8(picture)).resize(
                 (side, side), Image.Resampling.NEAREST
             )
             y = _LINE + _GAP + row * (2 * step + _GAP) + below * step

@@ -148,6 +148,26 @@ def train(
     return outcome if best is None else outcome._replace(state=best.state)
 
 
+def best_state(folder: pathlib.Path, like: Any) -> Any:
+    """What a training in another folder ended with.
+
+    Args:
+        folder: of that training.
+        like: a pytree of the same structure, arrays of any values.
+
+    Returns:
+        Its best state by validation, or the last where none was measured.
+
+    Raises:
+        InputError: if there is none, it is damaged, or of another structure.
+    """
+    for kept in (_BEST, _LAST):
+        saved = state_files.load_state(folder / kept, like)
+        if saved is not None:
+            return saved.state
+    raise InputError(f"{folder}: no state of a training lies there")
+
+
 class _Run(NamedTuple):
     """The arguments of `train` that stay the same."""
 

@@ -11,7 +11,7 @@ from facedirs_jax.errors import InputError
 
 from . import losses
 
-Loss = Literal["softmax", "softmax_triplet", "normalised_softmax", "arcface"]
+Loss = Literal["softmax", "softmax_triplet", "arcface"]
 LOSSES = get_args(Loss)
 
 
@@ -21,14 +21,11 @@ class Objective:
 
     Attributes:
         loss: "softmax" (cross-entropy over people), "softmax_triplet" (the same, and
-            after `triplet_from` steps the triplet loss, as VGG-Face),
-            "normalised_softmax" (cross-entropy of cosines, which learns faster where
-            there are few photos of a person; Wang et al., NormFace, 1704.06369), or
-            "arcface".
+            after `triplet_from` steps the triplet loss, as VGG-Face), or "arcface".
         people: C, number of people to tell apart.
         smoothing: of the labels, with softmax and arcface.
         dropout: share of the embedding that the classifier does not see.
-        scale: s, of cosines, of arcface and normalised_softmax.
+        scale: arcface's s.
         margin: arcface's m, radians.
         margin_steps: in which m rises from 0: a new network cannot bear all of it.
         triplet_margin: alpha of the triplet loss.
@@ -78,7 +75,7 @@ def loss_and_accuracy(
     Args:
         key: of the dropout, consumed.
         embeddings: [B, D] float32.
-        head: the classifier's `kernel` [D, C], and `bias` [C] unless it is of cosines.
+        head: the classifier's `kernel` [D, C], and `bias` [C] unless it is arcface's.
         labels: [B] int32, 0 to C - 1.
         objective: which loss, and its settings.
         step: [] int32, steps done before this one.
@@ -96,9 +93,6 @@ def loss_and_accuracy(
         grown = jnp.minimum((step + 1) / rising, 1.0) if rising else 1.0
         margin = objective.margin * grown
         logits = objective.scale * losses.add_angular_margin(scores, labels, margin)
-    elif objective.loss == "normalised_softmax":
-        scores = losses.class_cosines(_standardised(seen), head["kernel"])
-        logits = objective.scale * scores
     else:
         logits = scores = _standardised(seen) @ head["kernel"] + head["bias"][None]
 

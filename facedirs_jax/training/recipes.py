@@ -32,16 +32,19 @@ class BackboneRecipe:
         network: a key of `NETWORKS`.
         config: of the network.
         alignment: of its crops, a key of `alignment.ALIGNMENTS`.
-        loss: what is made small; templates have length 1 but with softmax, normalised
-            or not.
+        loss: what is made small; templates have length 1 but with softmax.
         epochs: passes over the training pictures.
         batch: pictures a step.
         optimiser: how gradients become changes of parameters.
         smoothing: of the labels.
         dropout: of the embedding, before the classifier.
-        scale: s, of arcface and normalised_softmax.
+        scale: arcface's s.
         margin: arcface's m, radians.
         margin_epochs: in which m rises from 0.
+        first_people: how many people to begin with; None for all. Thousands of people
+            with a few photos each teach a deep network nothing for epochs; a few
+            hundred are told apart within minutes, and the rest follows.
+        first_share: of the steps, with those alone.
         triplet_share: of the steps, at the end, with triplets, in softmax_triplet.
         triplet_photos: of each person in a batch, then.
         triplet_rate: highest learning rate then, as a share of the one before.
@@ -60,6 +63,8 @@ class BackboneRecipe:
     scale: float = 32.0
     margin: float = 0.4
     margin_epochs: float = 2.0
+    first_people: int | None = None
+    first_share: float = 0.1
     triplet_share: float = 0.25
     triplet_photos: int = 4
     triplet_rate: float = 0.1
@@ -73,7 +78,7 @@ class BackboneRecipe:
             mean=(127.5, 127.5, 127.5),
             scale=127.5,
             colour_order="RGB",
-            unit_norm=self.loss not in ("softmax", "normalised_softmax"),
+            unit_norm=self.loss != "softmax",
         )
 
     def objective(self, *, people: int, steps: int) -> Objective:
@@ -206,6 +211,8 @@ def _check(recipe: BackboneRecipe) -> None:
             f"arcface_112 crops to multiples of 112 or 128 px, not to {size}; choose "
             "another alignment or image_size"
         )
+    if recipe.first_people is not None and recipe.first_people < 2:
+        raise InputError(f"first_people is {recipe.first_people}; 2 or more, or none")
     for name in ("epochs", "batch"):
         if not getattr(recipe, name) > 0:
             raise InputError(f"{name} must be positive, got {getattr(recipe, name)}")

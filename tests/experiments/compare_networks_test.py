@@ -6,19 +6,18 @@ import re
 import shutil
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
 from filled import filled
 from PIL import Image
 from ssi_runs import ROOT
-from told_faces import CONDITIONS, WholePicture, draw, rows_of, table_of
+from told_faces import CONDITIONS, WholePicture, draw, named_network, rows_of, table_of
 
-from experiments import compare_networks
+from experiments import compare_networks, networks
 from experiments.compare_networks import Config
 from facedirs_jax import faces, network_checks, picture_templates
-from facedirs_jax.backbones import Backbone, vgg16
+from facedirs_jax.backbones import vgg16
 from facedirs_jax.backbones.cards import WeightCard
 from facedirs_jax.checkpoints import save_checkpoint
 from facedirs_jax.errors import InputError
@@ -46,23 +45,15 @@ def folders(tmp_path_factory):
     return folder
 
 
-def network(name, toy, *, unit_norm, sha256):
-    """A toy network of a name and a hash of its own."""
-    made: Any = type(toy.network)(dim=6 if unit_norm else 12)
-    made.weights = WeightCard(name, sha256, "unknown", False, "a test")
-    preprocess = dataclasses.replace(toy.preprocess, unit_norm=unit_norm)
-    return Backbone(made, preprocess)
-
-
 @pytest.fixture
 def quick(folders, toy, tmp_path, monkeypatch):
     """Runs in this process, with toy networks and a detector that is told."""
     known = {
-        "a": network("plain", toy, unit_norm=False, sha256="ab" * 32),
-        "b": network("unit", toy, unit_norm=True, sha256="cd" * 32),
-        "c": network("unit", toy, unit_norm=False, sha256="ef" * 32),
+        "a": named_network("plain", toy, unit_norm=False, sha256="ab" * 32),
+        "b": named_network("unit", toy, unit_norm=True, sha256="cd" * 32),
+        "c": named_network("unit", toy, unit_norm=False, sha256="ef" * 32),
     }
-    monkeypatch.setattr(compare_networks, "load_backbone", known.__getitem__)
+    monkeypatch.setattr(networks, "load_backbone", known.__getitem__)
     monkeypatch.setattr(faces, "DlibLandmarks", WholePicture)
 
     def run(**changes):

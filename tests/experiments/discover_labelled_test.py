@@ -77,9 +77,12 @@ def test_a_boundary_parts_words(quick):
     assert found.about["held_out"]["auc"][0] > 0.9
 
 
-def test_several_labels_are_several_sets(quick):
+def test_several_labels_are_several_sets_of_one_embedding(quick):
     out = quick(label=("yaw", "condition"))
     assert set(sets_of(out)) == {"yaw", "condition"}
+    assert len(list((out / "templates").iterdir())) == 1
+    with open(out / "status.csv", encoding="utf-8", newline="") as opened:
+        assert len(list(csv.DictReader(opened))) == 36
 
 
 def test_other_directions_are_taken_out(quick):

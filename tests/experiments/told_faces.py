@@ -2,11 +2,14 @@
 
 import csv
 import dataclasses
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from facedirs_jax import alignment
+from facedirs_jax.backbones import Backbone
+from facedirs_jax.backbones.cards import WeightCard
 from facedirs_jax.rendering.factor_table import FactorTable, write_factor_table
 from facedirs_jax.rendering.factors import FACTORS
 
@@ -82,6 +85,14 @@ def draw(folder, table, *, black=()):
         image = np.clip(255 * image, 1, 255) * (number not in black)
         Image.fromarray(image.astype(np.uint8)).save(folder / file)
     write_factor_table(folder / "factors.csv", table)
+
+
+def named_network(name, toy, *, unit_norm, sha256):
+    """A toy network of a name and a hash of its own."""
+    made: Any = type(toy.network)(dim=6 if unit_norm else 12)
+    made.weights = WeightCard(name, sha256, "unknown", False, "a test")
+    preprocess = dataclasses.replace(toy.preprocess, unit_norm=unit_norm)
+    return Backbone(made, preprocess)
 
 
 def rows_of(path, key):

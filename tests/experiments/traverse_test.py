@@ -104,7 +104,7 @@ def test_a_complete_run_is_left_alone(quick, capsys):
         ({"direction": ("label",), "to": (1e6,)}, "can be reached"),
         ({"backbone": "dlib_resnet"}, "belongs to iresnet_arcface_small"),
         ({"decoder": "nothing"}, "nothing"),
-        ({"images": "/nowhere"}, "holds no picture"),
+        ({"images": "/nowhere"}, "cannot read '/nowhere'"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(quick, changes, told):

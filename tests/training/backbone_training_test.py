@@ -182,24 +182,6 @@ def test_the_margin_rises_over_its_steps():
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_the_normalised_softmax_is_of_cosines_of_standardised_embeddings():
-    objective = Objective("normalised_softmax", 5, scale=20.0)
-    rng = np.random.default_rng(0)
-    embeddings = rng.uniform(0, 3, (8, 6)).astype(np.float32)
-    kernel, labels = rng.normal(size=(6, 5)).astype(np.float32), np.arange(8) % 5
-    loss, _ = loss_and_accuracy(
-        *(jax.random.key(0), jnp.asarray(embeddings), {"kernel": jnp.asarray(kernel)}),
-        *(jnp.asarray(labels), objective, jnp.int32(0)),
-    )
-    plain = (embeddings - embeddings.mean(0)) / np.sqrt(embeddings.var(0) + 1e-5)
-    plain /= np.linalg.norm(plain, axis=1, keepdims=True)
-    logits = 20.0 * plain @ (kernel / np.linalg.norm(kernel, axis=0))
-    spread = np.log(np.exp(logits).sum(axis=1))
-    np.testing.assert_allclose(
-        loss, (spread - logits[np.arange(8), labels]).mean(), rtol=1e-5
-    )
-
-
 def test_the_softmax_is_that_of_standardised_embeddings_and_dropout_changes_it():
     objective = Objective("softmax", 5, smoothing=0.1)
     _, embeddings, head, labels, _ = example(objective)
