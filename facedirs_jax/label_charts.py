@@ -20,6 +20,7 @@ _NOTES = {
     "label_boundary": "Linear boundary between classes; held-out numbers are of "
     "people left out of the fit.",
 }
+_OF_THE_SET = ("labels", "without")  # lists of names, which may be as long as the set
 
 
 def note_of(directions: Directions) -> str:
@@ -51,9 +52,10 @@ def rows_of(label: str, directions: Directions) -> list[dict[str, Any]]:
             "standard_deviation": float(directions.scales[place]),
         }
         for key, told in about.items():
+            if key in _OF_THE_SET:
+                continue
             if isinstance(told, list) and len(told) == len(directions.directions):
-                if key != "labels":
-                    row[key] = told[place]
+                row[key] = told[place]
             elif isinstance(told, dict):
                 row |= {f"{key}_{n}": _at(v, place) for n, v in told.items()}
             elif key in ("penalty", "templates", "identities", "mode"):
