@@ -174,6 +174,7 @@ facedirs_jax.training.devices
 facedirs_jax.training.state_files
 facedirs_jax.training.metrics
 facedirs_jax.training.reproduction
+facedirs_jax.training.plan
 facedirs_jax.training.loop
 facedirs_jax.training.optimisers
 facedirs_jax.training.weights

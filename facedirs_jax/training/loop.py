@@ -6,12 +6,11 @@ key, folded from the seed. A run that was killed goes on from its last checkpoin
 logs the same losses as one that was not.
 """
 
-import dataclasses
 import math
 import pathlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import grain
 import jax
@@ -20,71 +19,16 @@ from absl import logging
 from facedirs_jax.errors import InputError
 
 from . import devices, metrics, state_files
+from .plan import Plan, Standing, Stop, reason_to_stop
 
 LOG_FILE = "metrics.jsonl"
 _LAST, _BEST = "last_state", "best_state"
+_BEGIN = "begin with a finished run of the same recipe on as many people"
 _FORESIGHT = 12  # steps, after which the time of all is told
 
 Batch = Mapping[str, jax.Array]
 Step = Callable[[Any, Batch, jax.Array], tuple[Any, dict[str, jax.Array]]]
 Evaluate = Callable[[Any], Mapping[str, float]]
-Stop = Literal["all steps", "patience", "minutes", "so many steps"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """How long to train, and how often to look.
-
-    Attributes:
-        steps: in all.
-        steps_per_epoch: validation follows each epoch, and the last step.
-        seed: of the keys of the steps.
-        watched: name of the validation's number that should grow.
-        patience: epochs without growth after which training ends; None for never.
-        max_minutes: of training, those of earlier runs included; None for no limit.
-        max_steps: after which training ends, its schedule being that of all steps; None
-            for no limit.
-        checkpoint_seconds: at least, between two checkpoints within an epoch.
-        precision: of the computation; the peak is measured in it.
-
-    Raises:
-        InputError: if a number is not positive.
-    """
-
-    steps: int
-    steps_per_epoch: int
-    seed: int = 0
-    watched: str = "auc"
-    patience: int | None = None
-    max_minutes: float | None = None
-    max_steps: int | None = None
-    checkpoint_seconds: float = 60.0
-    precision: str = "float32"
-
-    def __post_init__(self):
-        limits = ("patience", "max_minutes", "max_steps")
-        for name in ("steps", "steps_per_epoch", *limits):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name} is {value}; it must be positive")
-
-
-class Standing(NamedTuple):
-    """How far a training has come; kept beside each checkpoint.
-
-    Attributes:
-        step: steps done.
-        seconds: that they took, all runs together.
-        best: largest watched number so far; None where none was measured.
-        best_step: step of it.
-        stale: epochs since.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
-    best: float | None = None
-    best_step: int = 0
-    stale: int = 0
 
 
 class Outcome(NamedTuple):
@@ -162,10 +106,10 @@ def best_state(folder: pathlib.Path, like: Any) -> Any:
         InputError: if there is none, it is damaged, or of another structure.
     """
     for kept in (_BEST, _LAST):
-        saved = state_files.load_state(folder / kept, like)
+        saved = state_files.load_state(folder / kept, like, remedy=_BEGIN)
         if saved is not None:
             return saved.state
-    raise InputError(f"{folder}: no state of a training lies there")
+    raise InputError(f"{folder}: no state of a training lies there; {_BEGIN}")
 
 
 class _Run(NamedTuple):
@@ -184,7 +128,7 @@ def _finish(
 ) -> Outcome:
     """Does the steps that are left."""
     plan = run.plan
-    stopped = _reason_to_stop(plan, standing)
+    stopped = reason_to_stop(plan, standing)
     if stopped:
         unknown = metrics.Speed(math.nan, math.nan, math.nan)
         return Outcome(state, standing, stopped, unknown, math.nan)
@@ -209,7 +153,7 @@ def _finish(
             now = time.monotonic()
             standing = standing._replace(seconds=standing.seconds + now - mark)
             mark = now
-            stopped = _reason_to_stop(plan, standing)
+            stopped = reason_to_stop(plan, standing)
             if epoch_ends or stopped or now - saved_at > plan.checkpoint_seconds:
                 _save(run.folder / _LAST, state, standing)
                 saved_at = time.monotonic()
@@ -292,15 +236,3 @@ def _validated(
 
 def _save(folder: pathlib.Path, state: Any, standing: Standing) -> None:
     state_files.save_state(folder, state, step=standing.step, about=standing._asdict())
-
-
-def _reason_to_stop(plan: Plan, standing: Standing) -> Stop | None:
-    if standing.step >= plan.steps:
-        return "all steps"
-    if plan.patience is not None and standing.stale >= plan.patience:
-        return "patience"
-    if plan.max_minutes is not None and standing.seconds >= 60 * plan.max_minutes:
-        return "minutes"
-    if plan.max_steps is not None and standing.step >= plan.max_steps:
-        return "so many steps"
-    return None

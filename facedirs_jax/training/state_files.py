@@ -17,6 +17,7 @@ from facedirs_jax.errors import InputError
 
 _NAME = "step_{:09d}"
 _PATTERN = re.compile(r"step_\d{9}")
+_REMEDY = "delete the run and start it anew"
 
 
 class Saved(NamedTuple):
@@ -55,13 +56,16 @@ def save_state(
             shutil.rmtree(entry, ignore_errors=True)
 
 
-def load_state(folder: pathlib.Path, like: Any) -> Saved | None:
+def load_state(
+    folder: pathlib.Path, like: Any, *, remedy: str = _REMEDY
+) -> Saved | None:
     """Reads the last state of a folder; None where there is none.
 
     Args:
         folder: of states.
         like: a pytree of the same structure, whose arrays may have any value; each
             array comes back with its sharding.
+        remedy: what to do about a state that cannot be used, for the error.
 
     Returns:
         The state and what was kept with it, or None.
@@ -80,7 +84,6 @@ def load_state(folder: pathlib.Path, like: Any) -> Saved | None:
         name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)
         for name, array in _named(like).items()
     }
-    remedy = "delete the run and start it anew"
     try:
         with _quiet():
             stored: Any = ocp.metadata(path)
