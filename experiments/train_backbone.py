@@ -9,7 +9,9 @@
 several are trained on together. Faces are found and cropped as the network wants them
 (once: the crops stay in --cache_dir). Of ten people eight train, one validates after
 each epoch, and one tests the end result; the weights with the best validation are kept.
-A recipe is all settings of a training, and flags change some of them.
+A recipe is all settings of a training, and flags change some of them. --first_people
+begins with a few people before all; --start_from=RUN with the weights of a run that has
+ended, and the card then tells the commands of both.
 
 Written to --out_dir: checkpoint/ (the network, with a card of data, command, metrics),
 metrics.jsonl (a line a step, and one a validation), run.json. A run that was killed
@@ -168,13 +170,16 @@ def _finished(folder: str | None) -> dict[str, Any] | None:
     """
     if folder is None:
         return None
-    run_json = runs.read(folder)
-    if run_json["state"] != runs.COMPLETE:
+    known = (pathlib.Path(folder) / runs.FILE).exists()
+    if known and runs.read(folder)["state"] != runs.COMPLETE:
         raise InputError(f"--start_from={folder}: not complete; --resume it first")
-    about = checkpoints.load_checkpoint(pathlib.Path(folder) / CHECKPOINT).manifest[
-        "about"
-    ]
-    return {name: about[name] for name in ("command", "minutes", "steps")}
+    path = pathlib.Path(folder) / CHECKPOINT
+    if not known or not path.exists():
+        raise InputError(f"--start_from={folder}: no run of train_backbone lies there")
+    about = checkpoints.load_checkpoint(path).manifest["about"]
+    told = {name: about[name] for name in ("command", "minutes", "steps")}
+    earlier = about.get("start_from")
+    return told | ({"start_from": earlier} if earlier else {})
 
 
 def _settings(config: Config, crops: CropSet) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from facedirs_jax.errors import InputError
 
 UNFINISHED, COMPLETE = "unfinished", "complete"
 FAILED = "failed"  # before it made anything worth keeping
-_RUN = "run.json"
+FILE = "run.json"
 _LOCK = ".lock"
 _PACKAGES = (
     *("facedirs-jax", "jax", "jaxlib", "flax", "numpy", "numba", "dlib-bin"),
@@ -55,7 +55,7 @@ def locked(path: str | os.PathLike[str], *, resume: bool) -> Iterator[pathlib.Pa
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InputError(f"{path}: another run is working in it") from error
-        state = read(path)["state"] if (path / _RUN).exists() else FAILED
+        state = read(path)["state"] if (path / FILE).exists() else FAILED
         if state != FAILED and not resume:
             raise InputError(
                 f"{path} holds a run ({state}); pass --resume to go on with it, or "
@@ -66,10 +66,10 @@ def locked(path: str | os.PathLike[str], *, resume: bool) -> Iterator[pathlib.Pa
 
 
 def _refuse_other_files(path: pathlib.Path) -> None:
-    ours = (_LOCK, f".{_RUN}.")  # the second: of a run killed as it wrote its first
+    ours = (_LOCK, f".{FILE}.")  # the second: of a run killed as it wrote its first
     names = [entry.name for entry in path.iterdir() if not entry.name.startswith(ours)]
     names.sort()
-    if names and _RUN not in names:
+    if names and FILE not in names:
         raise InputError(
             f"{path} holds other files ({', '.join(names[:3])}) and no run; choose "
             "another --out_dir"
@@ -83,7 +83,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         InputError: if it is missing or damaged.
     """
     try:
-        run = json.loads((pathlib.Path(path) / _RUN).read_text(encoding="utf-8"))
+        run = json.loads((pathlib.Path(path) / FILE).read_text(encoding="utf-8"))
         if not isinstance(run, dict) or not {"state", "settings"} <= run.keys():
             raise ValueError("it holds no run")
         return run
@@ -107,7 +107,7 @@ def begin(path: pathlib.Path, settings: Mapping[str, Any]) -> dict[str, Any]:
         InputError: if the directory holds a run with other settings.
     """
     settings = json.loads(json.dumps(settings))
-    before = read(path) if (path / _RUN).exists() else None
+    before = read(path) if (path / FILE).exists() else None
     if before is not None and before["state"] != FAILED:
         changed = _differences(before["settings"], settings)
         if changed:
@@ -123,7 +123,7 @@ def begin(path: pathlib.Path, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def write(path: pathlib.Path, run: Mapping[str, Any]) -> None:
     """Replaces a run directory's run.json."""
-    files.write_text(path / _RUN, json.dumps(run, indent=1) + "\n")
+    files.write_text(path / FILE, json.dumps(run, indent=1) + "\n")
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

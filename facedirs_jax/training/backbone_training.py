@@ -61,7 +61,7 @@ def backbone_training(
 
     Raises:
         InputError: if there are fewer than 2 people, or fewer pictures than a batch
-            takes.
+            takes, be it of all or of the first people.
     """
     if not 0 <= seed < 2**32:
         raise InputError(f"seed is {seed}; it must lie within 0 and 2**32 - 1")
@@ -114,6 +114,12 @@ def _order(
     shuffled = batches.epoch_rows(len(numbers), batch=recipe.batch, seed=seed)
     if recipe.first_people is not None:
         first = np.flatnonzero(numbers < recipe.first_people)
+        if len(first) < recipe.batch:
+            raise InputError(
+                f"the first {recipe.first_people} people have {len(first)} pictures, "
+                f"fewer than a batch of {recipe.batch}; raise --first_people, or lower "
+                "--batch"
+            )
         begun = batches.epoch_rows(len(first), batch=recipe.batch, seed=seed)
         shuffled = batches.one_after_another(
             begun.map(lambda chosen: first[chosen]),

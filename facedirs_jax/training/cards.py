@@ -23,7 +23,7 @@ def card_text(name: str, about: Mapping[str, Any]) -> str:
             `command`, `data`, `people`, `pictures`, `seed`, `minutes`, `machine`,
             `speed`, `steps`, `best_step`; `verification`, split -> rates as by
             `validation.rates_with_intervals`; and `start_from`, `command`, `steps` and
-            `minutes` of the run it went on from, if any.
+            `minutes` of the run it went on from, if any, and that one's `start_from`.
 
     Returns:
         The text.
@@ -53,12 +53,12 @@ def card_text(name: str, about: Mapping[str, Any]) -> str:
 
 
 def _commands(about: Mapping[str, Any]) -> list[str]:
-    """Of the training, after the one whose weights it began with."""
+    """Of the training, after those whose weights it began with."""
     begun = about.get("start_from")
     if begun is None:
         return [about["command"]]
     took = f"# {begun['steps']} steps in {begun['minutes']:.1f} minutes, then"
-    return [begun["command"], took, about["command"]]
+    return [*_commands(begun), took, about["command"]]
 
 
 def rates_line(found: Mapping[str, Any]) -> str:
