@@ -146,6 +146,30 @@ def test_a_run_killed_by_the_system_goes_on_to_the_same_losses(
     assert digests[0] == digests[1]
 
 
+def first_loss(out):
+    return next(record["loss"] for record in curve(out) if record["step"] == 1)
+
+
+def test_a_run_begins_where_another_ended(whole, command, tmp_path):
+    out = tmp_path / "out"
+    process = command(out, f"--start_from={whole[0]}", "--max_steps=1")
+    _, told = process.communicate(timeout=300)
+    assert process.returncode == 0, told
+    earlier = load_checkpoint(whole[0] / "checkpoint").manifest["about"]
+    steps = [record for record in curve(whole[0]) if "loss" in record]
+    best = next(r["loss"] for r in steps if r["step"] == earlier["best_step"])
+    assert abs(first_loss(out) - best) < abs(first_loss(out) - first_loss(whole[0]))
+    assert first_loss(out) < first_loss(whole[0])  # the same batch, the same margin
+    about = load_checkpoint(out / "checkpoint").manifest["about"]
+    assert about["start_from"] == {
+        name: earlier[name] for name in ("command", "minutes", "steps")
+    }
+    card = (out / "checkpoint" / "README.md").read_text()
+    first, second = (card.index(made["command"]) for made in (earlier, about))
+    assert first < card.index("# 16 steps in ") < second
+    assert f"--start_from={whole[0]}" in card
+
+
 def config(data, out, **changes):
     recipe = recipes.adapted(
         recipes.RECIPES["iresnet_arcface"],
@@ -176,6 +200,25 @@ def test_one_person_and_a_batch_beyond_the_data_are_refused(data, tmp_path):
     large = recipes.adapted(two, {"batch": 17})
     with pytest.raises(InputError, match="a batch of 17 is larger than the data: 16"):
         train_backbone.run(config(data, tmp_path / "large", recipe=large))
+
+
+@pytest.mark.parametrize(
+    ("run_json", "named"),
+    [
+        (None, "no run of train_backbone lies there"),
+        ({"state": "complete", "settings": {}}, "no run of train_backbone lies there"),
+        ({"state": "unfinished", "settings": {}}, "not complete; --resume it first"),
+    ],
+)
+def test_a_run_that_none_can_start_from_is_refused(data, tmp_path, run_json, named):
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    if run_json is not None:
+        (earlier / "run.json").write_text(json.dumps(run_json))
+    asked = config(data, tmp_path / "out", start_from=str(earlier))
+    with pytest.raises(InputError, match=f"^--start_from={earlier}: {named}$"):
+        train_backbone.run(asked)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

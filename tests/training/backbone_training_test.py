@@ -20,7 +20,11 @@ from facedirs_jax.evaluation.verification import verification_pairs
 from facedirs_jax.templates import embed
 from facedirs_jax.training import backbone_step, devices, losses, recipes
 from facedirs_jax.training.augmentation import Augmentation
-from facedirs_jax.training.backbone_training import BackboneTraining, backbone_training
+from facedirs_jax.training.backbone_training import (
+    BackboneTraining,
+    _order,
+    backbone_training,
+)
 from facedirs_jax.training.objective import Objective, loss_and_accuracy
 
 STILL = Augmentation.none()
@@ -160,6 +164,45 @@ def test_triplets_follow_the_softmax_on_balanced_batches_at_a_lower_rate():
     rates = [found["learning_rate"] for found in told]
     assert max(rates[12:]) < 0.2 * max(rates[:12])
     assert recipe.preprocess().unit_norm
+
+
+def test_the_first_steps_hold_the_first_people_alone_and_the_later_ones_all():
+    recipe = tiny("iresnet_arcface", first_people=3, first_share=0.21)
+    numbers = np.tile(np.arange(8), 4)
+    steps = 48
+    objective = recipe.objective(people=8, steps=steps)
+    order: Any = _order(recipe, objective, numbers, steps, 5)
+    chosen = [np.asarray(order[step]) for step in range(14)]
+    assert [len(rows) for rows in chosen] == [8] * 14
+    begun = np.concatenate(chosen[:10])  # 0.21 of 48, rounded
+    assert (numbers[begun] < 3).all()
+    # 80 of 12 pictures: each as often as any other, and 8 of them once more.
+    assert sorted(np.bincount(begun)[np.unique(begun)]) == [6] * 4 + [7] * 8
+    assert sorted(np.concatenate(chosen[10:])) == list(range(32))
+    again: Any = _order(recipe, objective, numbers, steps, 6)
+    assert not np.array_equal(again[0], chosen[0])
+
+
+def test_first_people_with_fewer_pictures_than_a_batch_are_refused():
+    told = "the first 2 people have 8 pictures, fewer than a batch of 9; raise --first_"
+    with pytest.raises(InputError, match=told):
+        training_of(tiny("iresnet_arcface", first_people=2, batch=9))
+
+
+def test_a_training_begins_with_the_weights_of_another_and_its_own_optimiser(augmented):
+    training, jitted = augmented
+    _, earlier = run_steps(training, 3, jitted)
+    begun = backbone_step.with_weights(training.state, earlier)
+    for name in ("network", "head", "stats"):
+        found, wanted = (jax.tree.leaves(getattr(s, name)) for s in (begun, earlier))
+        assert all(map(np.array_equal, found, wanted))
+    fresh = jax.tree.leaves(training.state.optimiser)
+    assert all(map(np.array_equal, jax.tree.leaves(begun.optimiser), fresh))
+    assert int(begun.step) == 0 and int(earlier.step) == 3
+    first = run_steps(training, 1, jitted)[0][0]
+    again = run_steps(training._replace(state=begun), 1, jitted)[0][0]
+    assert again["learning_rate"] == first["learning_rate"]
+    assert again["loss"] != first["loss"]
 
 
 OBJECTIVE = Objective("arcface", 5, margin=0.4, margin_steps=10, scale=20.0)

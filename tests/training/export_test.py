@@ -147,6 +147,16 @@ def test_the_card_tells_people_all_that_it_must(network):
         "Seed 7",
     ):
         assert word in text.replace("\n", " "), word  # fmt: skip
+    assert cards.card_text("tiny", about | {"start_from": None}) == text
+    first = {"command": "python -m first", "steps": 5, "minutes": 0.5}
+    then = {"command": "python -m then", "steps": 7, "minutes": 1.25}
+    text = cards.card_text("tiny", about | {"start_from": then | {"start_from": first}})
+    told = text[text.index("```sh\n") + 6 : text.index("\n```\n")].splitlines()
+    assert told == [
+        *("python -m first", "# 5 steps in 0.5 minutes, then"),
+        *("python -m then", "# 7 steps in 1.2 minutes, then"),
+        "python -m it --seed=7",
+    ]
     line = cards.rates_line(about["verification"]["test"])
     assert line == "auc 0.9912 (0.9900 to 0.9931)"
 

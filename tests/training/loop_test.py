@@ -133,6 +133,31 @@ def test_the_best_state_is_given_and_patience_ends_a_run(data, tmp_path):
     assert int(outcome.state["seen"]) == 10
 
 
+def test_another_training_can_begin_with_the_best_state_of_one(data, tmp_path):
+    for name in ("judged", "plain"):
+        (tmp_path / name).mkdir()
+    grades = iter([3.0, 1.0, 2.0, 2.0])
+    train(
+        *(start(), step, data, PLAN),
+        folder=tmp_path / "judged",
+        evaluate=lambda _: {"auc": next(grades)},
+    )
+    assert int(loop.best_state(tmp_path / "judged", start())["seen"]) == 5
+    last = train(start(), step, data, PLAN, folder=tmp_path / "plain").state
+    found = loop.best_state(tmp_path / "plain", start())
+    assert int(found["seen"]) == 20
+    np.testing.assert_array_equal(found["weights"], last["weights"])
+
+
+def test_a_state_that_no_training_can_begin_with_is_refused(whole, tmp_path):
+    remedy = "begin with a finished run of the same recipe on as many people"
+    with pytest.raises(InputError, match=f"no state of a training .*; {remedy}"):
+        loop.best_state(tmp_path, start())
+    more = start() | {"weights": jnp.zeros(5)}
+    with pytest.raises(InputError, match=f"the state of another training; {remedy}"):
+        loop.best_state(whole[0], more)
+
+
 def test_without_validation_the_last_state_is_given(data, tmp_path):
     outcome = train(start(), step, data, PLAN, folder=tmp_path)
     assert int(outcome.state["seen"]) == 20

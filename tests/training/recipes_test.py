@@ -77,6 +77,8 @@ def test_changes_reach_recipe_network_and_optimiser():
         ("iresnet_arcface", {"epochs": 0.0}, "epochs must be positive"),
         ("iresnet_arcface", {"learning_rate": 0.0}, "learning_rate must be positive"),
         ("iresnet_arcface", {"flip": 1.5}, "flip is 1.5"),
+        ("iresnet_arcface", {"first_people": 1}, "first_people is 1; 2 or more"),
+        ("iresnet_arcface", {"first_people": 0}, "first_people is 0; 2 or more"),
         ("vgg16_softmax_triplet", {"batch": 6}, "is not made of 4 photos"),
     ],
 )
