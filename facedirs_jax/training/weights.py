@@ -65,8 +65,8 @@ def initialise(key: jax.Array, network: Any) -> Any:
 
     A kernel is normal with variance 2 / fan-in. Normalisations start as the identity,
     but for those at the end of a bottleneck, which start at 0, so that each is its
-    shortcut at first and a deep network learns as fast as a shallow one (Goyal et al.,
-    1706.02677, section 5.1). Biases start at 0, slopes of PReLU at 0.25.
+    shortcut at first (Goyal et al., 1706.02677, section 5.1). Biases start at 0, slopes
+    of PReLU at 0.25.
 
     Args:
         key: of the randomness, consumed.
