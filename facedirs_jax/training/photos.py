@@ -14,6 +14,7 @@ from facedirs_jax.rendering.factor_table import FILE_NAME, SPLITS, read_factor_t
 _HELD_OUT = {8: "validation", 9: "test"}  # of ten people; the others train
 _IDENTIFYING = ("preset", "seed", "independent")  # settings that people depend on
 _DESCRIBING = ("identities", "photos", "limit", "size", "fixed_look", "split")
+_TELLING_NOTHING = ("data", "faces", "images", "photos", "pictures")  # as a folder
 
 
 class Photo(NamedTuple):
@@ -82,13 +83,23 @@ def is_rendered(folder: str | os.PathLike[str]) -> bool:
 
 
 def describe(folder: str | os.PathLike[str]) -> str:
-    """A folder in a few words, with the settings that would render it again."""
-    folder = pathlib.Path(folder)
-    settings = _settings(folder)
+    """A folder in a few words, with the settings that would render it again.
+
+    Args:
+        folder: of pictures.
+
+    Returns:
+        Its name, after that of the folder above where it is one such as `images`.
+    """
+    whole = pathlib.Path(folder).resolve()
+    settings = _settings(whole)
+    name = whole.name
+    if name in _TELLING_NOTHING and whole.parent.name:
+        name = f"{whole.parent.name}/{name}"
     if settings is None:
-        return folder.resolve().name
+        return name
     told = ", ".join(f"{name} {value}" for name, value in settings.items() if value)
-    return f"{folder.resolve().name} (render_faces: {told})"
+    return f"{name} (render_faces: {told})"
 
 
 def _rendered(path: pathlib.Path) -> list[Photo]:

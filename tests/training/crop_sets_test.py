@@ -12,7 +12,12 @@ from facedirs_jax.faces import load_faces
 from facedirs_jax.rendering.factor_table import FactorTable, write_factor_table
 from facedirs_jax.training import crop_sets
 from facedirs_jax.training.crop_sets import load_crops
-from facedirs_jax.training.photos import find_photos, first_identities, is_rendered
+from facedirs_jax.training.photos import (
+    describe,
+    find_photos,
+    first_identities,
+    is_rendered,
+)
 
 SETTINGS = {"preset": "training", "seed": 4, "independent": False}
 
@@ -92,6 +97,27 @@ def test_names_tell_of_people_where_there_are_no_folders(tmp_path):
     assert len({p.identity for p in find_photos([tmp_path])}) == 20
     grouped = find_photos([tmp_path], person="._(.)")
     assert [p.identity.rpartition(":")[2] for p in grouped[:4]] == ["1", "2"] * 2
+
+
+def test_who_is_held_out_does_not_depend_on_other_folders(tmp_path):
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        for number in range(20):
+            (tmp_path / folder / f"{number:02d}_1.png").touch()
+    alone = find_photos([tmp_path / "other"], person="[^_]+")
+    assert find_photos([tmp_path / "one", tmp_path / "other"], person="[^_]+")[20:] == (
+        alone
+    )
+
+
+def test_a_folder_is_described_by_a_name_that_tells_something(tmp_path):
+    images = tmp_path / "congress" / "images"
+    images.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(images)
+    assert describe(tmp_path / "link") == describe(images) == "congress/images"
+    assert describe(tmp_path / "congress") == "congress"
+    told = describe(rendered(tmp_path / "varied", [0, 1], SETTINGS))
+    assert told == "varied (render_faces: preset training, seed 4)"
 
 
 @pytest.mark.parametrize(
