@@ -35,6 +35,8 @@ class Likeness(NamedTuple):
         ssim: mean structural similarity, 1 at most.
         cosine: mean cosine of the picture's template to that of the face, -1 to 1.
         centred_cosine: the same after the mean template of training is taken off both.
+        distance: mean Euclidean distance of the picture's template to that of the face,
+            in the network's own unit; the less, the more like.
         rank1: share of pictures of gallery faces whose nearest gallery face, by the
             cosine of templates, is their own; a gallery has one face of each person.
         rank1_other: share of pictures of the other faces whose nearest gallery face is
@@ -45,6 +47,7 @@ class Likeness(NamedTuple):
     ssim: Estimate
     cosine: Estimate
     centred_cosine: Estimate
+    distance: Estimate
     rank1: Estimate
     rank1_other: Estimate
 
@@ -84,7 +87,7 @@ class DecodingReport(NamedTuple):
         decodes: likeness of the decodes.
         baselines: that of each baseline, by its name.
         gains: likeness of the decodes less that of each baseline, on the same people:
-            a bound above 0 tells that decodes are better.
+            an interval above 0, of `distance` one below, tells that decodes are better.
     """
 
     faces: int
@@ -177,6 +180,7 @@ def likeness_of_each(
         "ssim": ssim(faces.images, pictures.images),
         "cosine": cosines(faces.templates, pictures.templates),
         "centred_cosine": cosines(*shifted),
+        "distance": np.linalg.norm(faces.templates - pictures.templates, axis=1),
         "rank1": np.where(own, hits, np.nan),
         "rank1_other": np.where(own, np.nan, hits),
     }

@@ -87,6 +87,20 @@ def test_cosines_are_those_of_numpy_and_of_nothing_zero():
     np.testing.assert_allclose(decoding.cosines(first, second), expected, atol=1e-6)
 
 
+def test_distances_are_those_of_numpy_and_shrink_as_templates_come_nearer():
+    faces = held_out()
+    away = np.random.default_rng(1).normal(size=faces.templates.shape).astype("f4")
+    means = []
+    for share in (1.0, 0.5):
+        decodes = Pictures(noisy(faces.images), faces.templates + share * away)
+        report = decoding.measure_decodes(
+            faces, decodes, baselines={}, centre=CENTRE, resamples=50
+        )
+        means.append(report.decodes.distance.value)
+    assert means[0] == pytest.approx(np.linalg.norm(away, axis=1).mean(), rel=1e-5)
+    assert means[1] == pytest.approx(means[0] / 2, rel=1e-5)
+
+
 def test_perfect_decodes_are_found_first_and_a_mean_face_by_chance():
     faces = held_out()
     decodes = Pictures(noisy(faces.images, size=0.02), faces.templates)
