@@ -28,7 +28,6 @@ import sys
 from typing import Any
 
 import jax
-import numpy as np
 from absl import flags
 
 from facedirs_jax import files, runs
@@ -46,7 +45,12 @@ from facedirs_jax.training import (
     reproduction,
 )
 from facedirs_jax.training.crop_sets import CropSet, load_crops, with_composites
-from facedirs_jax.training.decoder_faces import EmbeddedFaces, embed_once, reports
+from facedirs_jax.training.decoder_faces import (
+    EmbeddedFaces,
+    embed_once,
+    refuse_other_crops,
+    reports,
+)
 from facedirs_jax.training.decoder_training import decoder_training
 from facedirs_jax.training.photos import (
     describe,
@@ -107,6 +111,7 @@ def run(config: Config) -> int:
     backbone = load_backbone(config.backbone)
     perceptor = load_backbone(config.perceptor) if config.perceptor else backbone
     others = [load_backbone(name) for name in config.seen_by]
+    refuse_other_crops(backbone, others)
     with runs.locked(config.out_dir, resume=config.resume) as out:
         crops = load_crops(
             photos,
@@ -223,13 +228,9 @@ def _draw_sheet(
     held_out = faces.held_out("test", side=judge.side)
     if held_out is None:
         return
-    _, first = np.unique(held_out.identities, return_index=True)
-    chosen = np.sort(first)[:_SHOWN]
-    decodes = decode(decoder, held_out.templates[chosen])
-    sheet = decoder_validation.draw_pairs(held_out.images[chosen], decodes)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    with files.replaced(path) as temporary:
-        sheet.save(temporary, "PNG")
+    decodes = decode(decoder, held_out.templates)
+    decoder_validation.write_sheet(path, held_out, decodes, shown=_SHOWN)
 
 
 def _pace(outcome: loop.Outcome) -> dict[str, Any]:

@@ -234,6 +234,7 @@ experiments.traversals
 experiments.bench_directions
 experiments.bench_grid
 experiments.build_dataset
+experiments.check_decoder
 experiments.check_rendered_faces
 experiments.check_training
 experiments.compare_networks

@@ -53,6 +53,11 @@ class CropSet(NamedTuple):
         chosen = self.splits == split
         return self.rows[chosen], self.identities[chosen]
 
+    def only(self, kept: np.ndarray) -> "CropSet":
+        """The set without the faces that `kept` [N] bool leaves out."""
+        fields = ("rows", "landmarks", "identities", "groups", "rendered", "splits")
+        return self._replace(**{name: getattr(self, name)[kept] for name in fields})
+
 
 def load_crops(
     photos: Sequence[Photo],
@@ -202,5 +207,10 @@ def with_composites(crops: CropSet, *, count: int, seed: int = 0) -> CropSet:
             name: np.concatenate([getattr(crops, name), getattr(crops, name)[like]])
             for name in ("landmarks", "identities", "groups", "rendered", "splits")
         },
-        fingerprint=files.sha256_text(f"{crops.fingerprint} {count} {seed}"),
+        fingerprint=enlarged_fingerprint(crops.fingerprint, count=count, seed=seed),
     )
+
+
+def enlarged_fingerprint(fingerprint: str, *, count: int, seed: int = 0) -> str:
+    """The fingerprint that a set would have with composites; see `with_composites`."""
+    return files.sha256_text(f"{fingerprint} {count} {seed}") if count else fingerprint

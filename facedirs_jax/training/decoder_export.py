@@ -142,11 +142,21 @@ def decoder_card(name: str, about: Mapping[str, Any]) -> str:
     ]
     for split, by_network in about["decoding"].items():
         for network, fields in by_network.items():
-            lines += ["", *_table(split, network, fields)]
+            lines += ["", *report_table(split, network, fields)]
     return "\n".join(lines) + "\n"
 
 
-def _table(split: str, network: str, fields: Mapping[str, Any]) -> list[str]:
+def report_table(split: str, network: str, fields: Mapping[str, Any]) -> list[str]:
+    """Markdown of one report: what was measured, then a table.
+
+    Args:
+        split: whose people they are.
+        network: name of the one that saw the decodes.
+        fields: of `report_fields`.
+
+    Returns:
+        The lines.
+    """
     numbers = list(fields["decodes"])
     kinds = {"decodes": fields["decodes"], **fields["baselines"]}
     kinds |= {f"decodes less {name}": found for name, found in fields["gains"].items()}
@@ -162,7 +172,8 @@ def _table(split: str, network: str, fields: Mapping[str, Any]) -> list[str]:
     return [
         f"**Decodes** of {fields['faces']} faces of {fields['identities']} people of "
         f"the split `{split}`, whom it was not trained on, as {network} sees them. "
-        "Cosines are of that network's templates of the decodes to those of the faces; "
+        "Cosines and distances are of that network's templates of the decodes to those "
+        "of the faces; "
         "rank-1 is in a gallery of one face of each person, for these very faces and "
         "for the others. Intervals of 95 % from resampled people.",
         "",

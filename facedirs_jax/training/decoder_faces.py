@@ -150,6 +150,7 @@ def reports(
     Raises:
         InputError: if another network takes crops of another kind.
     """
+    refuse_other_crops(judge.backbone, others)
     rows, _, templates = faces.of_split("train")
     centres = [_mean_template(other, judge, faces) for other in others]
     found = {}
@@ -177,6 +178,26 @@ def reports(
     return found
 
 
+def refuse_other_crops(backbone: Backbone, others: Sequence[Backbone]) -> None:
+    """Refuses networks that cannot see what is decoded of another's templates.
+
+    Args:
+        backbone: whose templates are decoded.
+        others: networks that shall see the decodes.
+
+    Raises:
+        InputError: if one takes crops of another kind.
+    """
+    given = backbone.preprocess.alignment
+    for other in others:
+        wanted = other.preprocess.alignment
+        if wanted != given:
+            raise InputError(
+                f"{_name(other)} takes crops of the kind {wanted}, and the decodes are "
+                f"of the kind {given}; choose another network to look at them"
+            )
+
+
 def _name(backbone: Backbone) -> str:
     return backbone.network.weights.name
 
@@ -189,12 +210,6 @@ def _mean_template(
     backbone: Backbone, judge: decoder_validation.Judge, faces: EmbeddedFaces
 ) -> np.ndarray:
     """Mean template [D] of some training faces at the size of the decodes."""
-    wanted, given = (b.preprocess.alignment for b in (backbone, judge.backbone))
-    if wanted != given:
-        raise InputError(
-            f"{_name(backbone)} takes crops of the kind {wanted}, and the decodes are "
-            f"of the kind {given}; choose another network to look at them"
-        )
     rows, _, _ = faces.of_split("train")
     some = rows[:: max(1, len(rows) // _CHUNK)][:_CHUNK]
     images = decoder_validation.shrunk(np.asarray(faces.crops.crops[some]), judge.side)

@@ -124,20 +124,35 @@ def evaluation(
         State -> means of the numbers of `evaluation.decoding.Likeness`.
     """
     sheets.mkdir(mode=0o700, exist_ok=True)
-    _, first = np.unique(originals.identities, return_index=True)
-    chosen = np.sort(first)[:shown]
 
     def evaluate(state: Any) -> dict[str, float]:
         images = decode(decoder_of(state), originals.templates)
-        sheet = draw_pairs(originals.images[chosen], images[chosen])
-        with files.replaced(sheets / f"step_{int(state.step):07d}.png") as temporary:
-            sheet.save(temporary, "PNG")
+        path = sheets / f"step_{int(state.step):07d}.png"
+        write_sheet(path, originals, images, shown=shown)
         pictures = judged(judge, images)
         measured = likeness_of_each(originals, pictures, centre=judge.centre)
         means = {n: v[~np.isnan(v)] for n, v in measured.items()}
         return {name: float(v.mean()) for name, v in means.items() if len(v)}
 
     return evaluate
+
+
+def write_sheet(
+    path: pathlib.Path, originals: Originals, decodes: np.ndarray, *, shown: int
+) -> None:
+    """Draws one face each of some people with its decode below, as `draw_pairs` does.
+
+    Args:
+        path: .png to write.
+        originals: [N, S, S, 3] faces.
+        decodes: [N, S, S, 3] float32 RGB in [0, 1], of all of them.
+        shown: people.
+    """
+    _, first = np.unique(originals.identities, return_index=True)
+    chosen = np.sort(first)[:shown]
+    sheet = draw_pairs(originals.images[chosen], decodes[chosen])
+    with files.replaced(path) as temporary:
+        sheet.save(temporary, "PNG")
 
 
 def draw_pairs(images: np.ndarray, decodes: np.ndarray) -> Image.Image:

@@ -10,7 +10,11 @@ from facedirs_jax.faces import load_faces
 from facedirs_jax.regions import REGIONS, region_masks
 from facedirs_jax.training import crop_sets
 from facedirs_jax.training.composites import SHARE, composites, draw_donors
-from facedirs_jax.training.crop_sets import CropSet, with_composites
+from facedirs_jax.training.crop_sets import (
+    CropSet,
+    enlarged_fingerprint,
+    with_composites,
+)
 
 PEOPLE = np.array([0, 0, 1, 2, 3, 4])
 GROUPS = np.array(["a", "a", "a", "a", "b", "b"])
@@ -79,6 +83,9 @@ def test_a_set_grows_by_composites_of_its_photographed_training_people(
     grown = with_composites(crops, count=20)
     assert asked == [3]
     assert grown.fingerprint != crops.fingerprint
+    told = enlarged_fingerprint(crops.fingerprint, count=20)
+    assert grown.fingerprint == told
+    assert enlarged_fingerprint("of one", count=0) == "of one"
     rows, identities = grown.of_split("train")
     assert len(rows) == 23
     np.testing.assert_array_equal(grown.crops[:6], faces.crops)
