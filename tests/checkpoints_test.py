@@ -38,6 +38,7 @@ from facedirs_jax.checkpoints import (
     save_checkpoint,
 )
 from facedirs_jax.decoders import deep_face_decoder
+from facedirs_jax.decoding import decode, load_decoder_of
 from facedirs_jax.errors import InputError
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -421,6 +422,18 @@ def test_a_folder_without_a_checkpoint_is_told_what_it_lacks(tmp_path):
 
 def test_a_newer_dtype_of_the_computation_has_a_tolerance():
     assert set(golden.TOLERANCE) == {"float32", "bfloat16"}
+
+
+DECODERS = [name for name in shipped.shipped_folders() if name.endswith("_decoder")]
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_a_decoder_that_ships_is_one_of_the_network_it_is_named_after(name):
+    decoder, told = load_decoder_of(name, load_backbone(name.removesuffix("_decoder")))
+    assert told["decoder"] == name and told["licence"].startswith("Apache-2.0")
+    templates = np.zeros((2, decoder.config.template_dim), np.float32)
+    side = decoder.config.image_size
+    assert decode(decoder, templates).shape == (2, side, side, 3)
 
 
 @pytest.mark.parametrize("place", ["trained", "checkpoints"])
