@@ -22,7 +22,8 @@ from absl import flags
 from facedirs_jax import charts, figures, files, runs
 from facedirs_jax.blending import ColorTransfer
 from facedirs_jax.checkpoints import load_backbone
-from facedirs_jax.grid import CHUNK, SEGMENT, make_grid, run_grid
+from facedirs_jax.grid import make_grid
+from facedirs_jax.grid_run import CHUNK, SEGMENT, run_grid
 from facedirs_jax.regions import REGIONS, find_region, region_masks
 from facedirs_jax.templates import embed, templates_of
 

@@ -29,6 +29,7 @@ from facedirs_jax import figures, files, report, runs
 from facedirs_jax.backbones import Backbone
 from facedirs_jax.blending import ColorTransfer
 from facedirs_jax.checkpoints import load_backbone
+from facedirs_jax.devices import data_mesh
 from facedirs_jax.directions.pca import Mode
 from facedirs_jax.directions.record import DirectionFile, model_of, save_directions
 from facedirs_jax.discovery import Discovery, analyse
@@ -36,7 +37,8 @@ from facedirs_jax.errors import InputError
 from facedirs_jax.evaluation.color import variance_lost_to_color
 from facedirs_jax.evaluation.stability import LEADING
 from facedirs_jax.faces import Faces, join_faces, status_table
-from facedirs_jax.grid import CHUNK, Grid, make_grid, max_blocks_for
+from facedirs_jax.grid import Grid, make_grid, max_blocks_for
+from facedirs_jax.grid_run import CHUNK, Regional
 from facedirs_jax.journal import Journal, finish_grid, save_templates
 from facedirs_jax.regions import FEATHER, REGIONS, Region, choose_regions, region_masks
 from facedirs_jax.strips import Strips
@@ -81,6 +83,16 @@ _MODE = flags.DEFINE_enum(
     "Divisor of the covariance: blends - face donors, or the paper's blends - 1.",
 )
 _CHUNK = flags.DEFINE_integer("chunk", CHUNK, "Blends made and embedded at once.", 1)
+_REGIONAL = flags.DEFINE_enum(
+    "regional",
+    "auto",
+    ["auto", "on", "off"],
+    "Embeds of each blend only what its region can change, and takes the rest from its "
+    "face donor: the same templates, sooner. auto: where that pays.",
+)
+_DEVICES = flags.DEFINE_integer(
+    "devices", 1, "Devices that split each chunk of blends.", 1
+)
 _PRECISION = flags.DEFINE_enum(
     "precision",
     "highest",
@@ -113,6 +125,8 @@ class Config:
     feather: float = FEATHER
     mode: Mode = "corrected"
     chunk: int = CHUNK
+    regional: Regional = "auto"
+    devices: int = 1
     precision: str = "highest"
     save_templates: bool = False
     resume: bool = False
@@ -125,6 +139,7 @@ def run(config: Config) -> int:
     Raises:
         InputError: for what the user can mend.
     """
+    mesh = data_mesh(devices=config.devices)
     inputs.keep_apart((*config.source.images, *config.region_images), config.out_dir)
     regions = choose_regions(config.regions, config.regions_file)
     backbone = load_backbone(config.source.backbone)
@@ -155,7 +170,7 @@ def run(config: Config) -> int:
             if not (out / "journal").exists():  # else there is something to go on with
                 runs.write(out, run_json | {"state": runs.FAILED})
             raise InputError(f"{error}{inputs.first_unusable(faces.status)}") from error
-        _discover(config, regions, backbone, shower, faces, grid, out, run_json)
+        _discover(config, regions, backbone, shower, faces, grid, mesh, out, run_json)
     return 0
 
 
@@ -199,6 +214,7 @@ def _discover(
     shower: traversals.Shower | None,
     faces: Faces,
     grid: Grid,
+    mesh: jax.sharding.Mesh,
     out: pathlib.Path,
     run_json: dict[str, Any],
 ) -> None:
@@ -225,6 +241,8 @@ def _discover(
             journals[name],
             chunk=config.chunk,
             color_transfer=config.color_transfer,
+            regional=config.regional,
+            mesh=mesh,
             with_templates=config.save_templates,
         )
         rates[name] = rate or rates.get(name)
@@ -308,6 +326,8 @@ def _write_results(
 
 def _run_flags() -> int:
     values = flags.FLAGS.flag_values_dict()
+    if values["devices"] > 1:  # of a CPU too
+        jax.config.update("jax_num_cpu_devices", values["devices"])
     values["showing"] = traversals.showing_from_flags()
     fields = {f.name: values[f.name] for f in dataclasses.fields(Config)[1:]}
     for name in ("region_images", "regions"):

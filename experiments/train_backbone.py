@@ -29,13 +29,12 @@ from typing import Any
 import jax
 from absl import flags, logging
 
-from facedirs_jax import checkpoints, runs
+from facedirs_jax import checkpoints, devices, runs
 from facedirs_jax.backbones.cards import WeightCard
 from facedirs_jax.errors import InputError
 from facedirs_jax.training import (
     backbone_step,
     cards,
-    devices,
     export,
     loop,
     recipes,

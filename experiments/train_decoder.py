@@ -30,7 +30,7 @@ from typing import Any
 import jax
 from absl import flags
 
-from facedirs_jax import files, runs
+from facedirs_jax import devices, files, runs
 from facedirs_jax.backbones import Backbone
 from facedirs_jax.backbones.cards import WeightCard
 from facedirs_jax.checkpoints import load_backbone
@@ -40,7 +40,6 @@ from facedirs_jax.training import (
     decoder_export,
     decoder_recipes,
     decoder_validation,
-    devices,
     loop,
     reproduction,
 )

@@ -99,6 +99,48 @@ def blend_pairs(
     return jax.vmap(one)(pairs)
 
 
+def blend_windows(
+    crops: jax.Array,
+    mask: jax.Array,
+    face: jax.Array,
+    donors: jax.Array,
+    place: tuple[jax.Array, jax.Array],
+    window: tuple[int, int],
+    *,
+    color_transfer: ColorTransfer = "none",
+) -> jax.Array:
+    """The same for one face donor, and only where its mask reaches.
+
+    Args:
+        crops: [N, S, S, 3] uint8 aligned faces.
+        mask: [S, S] float32 in [0, 1], the face donor's, 0 outside of the window.
+        face: [] int32, row of the face donor.
+        donors: [B] int32, rows of the region donors.
+        place: first row and column of the window, [] int32 each.
+        window: its rows and columns, h and w.
+        color_transfer: see `blend`.
+
+    Returns:
+        [B, h, w, 3] float32 in [0, 1]: that part of each blend.
+    """
+
+    def cut(image: jax.Array) -> jax.Array:
+        sizes = (*window, *image.shape[2:])
+        return jax.lax.dynamic_slice(image, (*place, 0)[: image.ndim], sizes)
+
+    face_window, mask_window = unit_range(cut(crops[face])), cut(mask)
+
+    def one(donor: jax.Array) -> jax.Array:
+        return blend(
+            face_window,
+            unit_range(cut(crops[donor])),
+            mask_window,
+            color_transfer=color_transfer,
+        )
+
+    return jax.vmap(one)(donors)
+
+
 def unit_range(image: jax.Array) -> jax.Array:
     """Turns uint8 values 0..255 into float32 in [0, 1]; any shape."""
     return image.astype(jnp.float32) / 255.0

@@ -111,7 +111,7 @@ def as_uint8(pictures: np.ndarray) -> np.ndarray:
     """Pixels as bytes.
 
     Args:
-        pictures: of any shape; float32 in [0, 1] is rounded, uint8 left as it is.
+        pictures: any shape; float32 in [0, 1] is rounded, uint8 left as it is.
 
     Returns:
         The same shape, uint8.

@@ -14,7 +14,8 @@ from facedirs_jax.directions.record import Directions
 from facedirs_jax.errors import InputError
 from facedirs_jax.evaluation import stability, variance
 from facedirs_jax.faces import Faces
-from facedirs_jax.grid import CHUNK, Grid, GridSums, make_grid, max_blocks_for, run_grid
+from facedirs_jax.grid import Grid, GridSums, make_grid, max_blocks_for
+from facedirs_jax.grid_run import CHUNK, run_grid
 from facedirs_jax.regions import FEATHER, Region, find_region, region_masks
 from facedirs_jax.templates import embed, template_dim
 

@@ -1,10 +1,7 @@
-"""The grid: every face donor with every region donor, blended, embedded and summed.
+"""The grid: every face donor with every region donor, and the sums over their blends.
 
 The grid is rectangular, F face donors x K region donors; a donor is never pasted into
-itself. All x all of N faces, N (N - 1) blends, is the paper's (section 3.2). Its F * K
-cells are taken in row order, in chunks of one static shape. A chunk of blends is made,
-embedded and folded into sums on the device and then forgotten; nothing of size F * K
-is ever held.
+itself. All x all of N faces, N (N - 1) blends, is the paper's (section 3.2).
 
 With t[m, k] the template of region k in face m, and t[m] that of face m itself, all
 sums are of x[m, k] = t[m, k] - t[m]: the shift keeps them small, and the covariance of
@@ -12,26 +9,16 @@ donor-centred templates does not feel it. Sums are kept apart for a few *blocks*
 donors, so that the same analysis can be made on any half of the blocks.
 """
 
-import functools
 import hashlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
-import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from facedirs_jax.backbones import Network
-from facedirs_jax.backbones.preprocess import Preprocess
-from facedirs_jax.blending import ColorTransfer, blend_pairs
 from facedirs_jax.errors import InputError
-from facedirs_jax.templates import templates_of
 
 MAX_BLOCKS = 8  # C(8, 4) / 2 = 35 ways to halve the donors
 MAX_DIM = 8192  # of a template: its second moment is D x D, in every block
-CHUNK = 64  # blends made and embedded at once
-SEGMENT = 16  # chunks summed in float32 on the device before they join the float64 sums
 
 
 class Grid(NamedTuple):
@@ -99,21 +86,6 @@ class GridState(NamedTuple):
 
     next_cell: int
     sums: GridSums
-
-
-class Segment(NamedTuple):
-    """What a few chunks have added.
-
-    Attributes:
-        state: the grid after them.
-        pairs: [P, 2] int32, the (face donor, region donor) of each blend, rows of the
-            faces.
-        templates: [P, D] float32 of those blends; None unless they were asked for.
-    """
-
-    state: GridState
-    pairs: np.ndarray
-    templates: np.ndarray | None
 
 
 def make_grid(
@@ -213,140 +185,3 @@ def empty_sums(grid: Grid, dim: int) -> GridSums:
         face_moments=np.zeros((face_blocks, dim, dim)),
         region_moments=np.zeros((region_blocks, dim, dim)),
     )
-
-
-class _Resident(NamedTuple):
-    """What stays on the device while a grid runs."""
-
-    crops: jax.Array  # [N, S, S, 3] uint8
-    masks: jax.Array  # [N, S, S] float32
-    own: jax.Array  # [F, D] float32, templates of the face donors themselves
-    grid: Grid  # of device arrays
-
-
-@functools.partial(
-    jax.jit, static_argnames=("preprocess", "color_transfer"), donate_argnames="sums"
-)
-def _add_chunk(
-    network: Network,
-    resident: _Resident,
-    sums: GridSums,
-    cells: jax.Array,
-    *,
-    preprocess: Preprocess,
-    color_transfer: ColorTransfer,
-) -> tuple[GridSums, jax.Array]:
-    """Folds the blends of `cells` [B] int32 into float32 sums; cells < 0 are padding.
-
-    Returns the new sums and the templates [B, D] of the chunk.
-    """
-    grid = resident.grid
-    row = jnp.maximum(cells, 0) // len(grid.region_donors)  # of the face donor, [B]
-    column = jnp.maximum(cells, 0) % len(grid.region_donors)  # of the region donor
-    pairs = jnp.stack([grid.face_donors[row], grid.region_donors[column]], axis=-1)
-    blends = blend_pairs(
-        resident.crops, resident.masks, pairs, color_transfer=color_transfer
-    )
-    templates = templates_of(network, preprocess, blends)  # [B, D]
-    weight = (cells >= 0) & (pairs[:, 0] != pairs[:, 1])
-    x = jnp.where(weight[:, None], templates - resident.own[row], 0.0)
-    face = _one_hot(row, len(grid.face_donors))
-    region = _one_hot(column, len(grid.region_donors))
-    face_block = _one_hot(grid.face_blocks[row], len(sums.face_moments))
-    region_block = _one_hot(grid.region_blocks[column], len(sums.region_moments))
-    added = GridSums(
-        by_face=_sum("bg,bf,bd->gfd", region_block, face, x),
-        by_region=_sum("bk,bd->kd", region, x),
-        face_moments=_sum("bg,bi,bj->gij", face_block, x, x),
-        region_moments=_sum("bg,bi,bj->gij", region_block, x, x),
-    )
-    return jax.tree.map(jnp.add, sums, added), templates
-
-
-def _one_hot(index: jax.Array, count: int) -> jax.Array:
-    """Membership [B, count] float32.
-
-    A matrix product with it is a sum by group that, unlike a scatter, adds in the same
-    order on every run on a GPU.
-    """
-    return jax.nn.one_hot(index, count, dtype=jnp.float32)
-
-
-_sum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
-
-
-def run_grid(
-    network: Network,
-    preprocess: Preprocess,
-    crops: np.ndarray,
-    masks: np.ndarray | jax.Array,
-    grid: Grid,
-    own: np.ndarray,
-    *,
-    chunk: int = CHUNK,
-    color_transfer: ColorTransfer = "none",
-    start: GridState | None = None,
-    with_templates: bool = False,
-) -> Iterator[Segment]:
-    """Blends, embeds and sums a grid, a segment of `SEGMENT` chunks at a time.
-
-    The cells of a segment depend on the grid and on `chunk` alone, so that a run that
-    goes on from any state it has handed out ends with the same bits.
-
-    Args:
-        network: as given by `load_backbone`.
-        preprocess: as given by `load_backbone` beside the network.
-        crops: [N, S, S, 3] uint8 aligned faces, kept on the device.
-        masks: [N, S, S] float32 in [0, 1], the region of each face.
-        grid: donors, rows of crops.
-        own: [F, D] float32, templates of the face donors themselves.
-        chunk: blends made and embedded at once; the one static shape.
-        color_transfer: see `blending.blend`.
-        start: goes on from there; None for the beginning.
-        with_templates: hands out the templates of every blend.
-
-    Yields:
-        One Segment after another; the state of the last has next_cell = F * K.
-
-    Raises:
-        ValueError: if crops and masks do not agree.
-    """
-    chex.assert_shape(crops, (*masks.shape, 3), exception_type=ValueError)
-    state = start or GridState(0, empty_sums(grid, own.shape[1]))
-    resident = jax.device_put(
-        _Resident(jnp.asarray(crops), jnp.asarray(masks), jnp.asarray(own), grid)
-    )
-    zeros = jax.tree.map(lambda a: np.zeros(a.shape, np.float32), state.sums)
-    while state.next_cell < grid.size:
-        stop = min(state.next_cell + SEGMENT * chunk, grid.size)
-        added, templates = jax.device_put(zeros), []
-        for first in range(state.next_cell, stop, chunk):
-            cells = np.arange(first, first + chunk, dtype=np.int32)
-            added, chunk_templates = _add_chunk(
-                network,
-                resident,
-                added,
-                np.where(cells < grid.size, cells, -1),
-                preprocess=preprocess,
-                color_transfer=color_transfer,
-            )
-            if with_templates:
-                templates.append(chunk_templates)
-        cells = np.arange(state.next_cell, stop)
-        pairs, filled = _pairs_of(grid, cells)
-        sums = jax.tree.map(
-            lambda a, b: a + np.asarray(b, np.float64), state.sums, added
-        )
-        state = GridState(stop, sums)
-        yield Segment(
-            state,
-            pairs[filled],
-            np.concatenate(templates)[: len(cells)][filled] if with_templates else None,
-        )
-
-
-def _pairs_of(grid: Grid, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of donors [C, 2] int32 of cells [C], and which of them differ [C] bool."""
-    row, column = np.divmod(cells, len(grid.region_donors))
-    pairs = np.stack([grid.face_donors[row], grid.region_donors[column]], axis=-1)
-    return pairs, pairs[:, 0] != pairs[:, 1]

@@ -11,6 +11,7 @@ import pathlib
 import time
 from collections.abc import Mapping
 
+import jax
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -20,7 +21,8 @@ from facedirs_jax.backbones import Network
 from facedirs_jax.backbones.preprocess import Preprocess
 from facedirs_jax.blending import ColorTransfer
 from facedirs_jax.errors import InputError
-from facedirs_jax.grid import CHUNK, Grid, GridState, GridSums, Segment, run_grid
+from facedirs_jax.grid import Grid, GridState, GridSums
+from facedirs_jax.grid_run import CHUNK, Regional, Segment, run_grid
 from facedirs_jax.progress import Progress
 
 JOURNAL_SECONDS = 10.0  # at least, between two writes
@@ -155,6 +157,8 @@ def finish_grid(
     *,
     chunk: int = CHUNK,
     color_transfer: ColorTransfer = "none",
+    regional: Regional = "auto",
+    mesh: jax.sharding.Mesh | None = None,
     with_templates: bool = False,
 ) -> tuple[GridState, float | None]:
     """Runs a grid from where its journal ends, with progress, and keeps the journal.
@@ -162,7 +166,7 @@ def finish_grid(
     When the journal is written changes no result.
 
     Args:
-        network: and all others but `journal`: see `grid.run_grid`.
+        network: and all others but `journal`: see `grid_run.run_grid`.
         preprocess: of the network.
         crops: [N, S, S, 3] uint8.
         masks: [N, S, S] float32 in [0, 1].
@@ -171,6 +175,8 @@ def finish_grid(
         journal: of this grid.
         chunk: blends at once.
         color_transfer: see `blending.blend`.
+        regional: whether blends are embedded by what their region can change.
+        mesh: of devices that split each chunk; None for one.
         with_templates: keeps the templates of all blends in the journal.
 
     Returns:
@@ -188,6 +194,8 @@ def finish_grid(
         *(network, preprocess, crops, masks, grid, own),
         chunk=chunk,
         color_transfer=color_transfer,
+        regional=regional,
+        mesh=mesh,
         start=state,
         with_templates=with_templates,
     )

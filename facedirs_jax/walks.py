@@ -29,8 +29,9 @@ class Walks(NamedTuple):
     def take(self, place: int) -> "Walks":
         """One walk: the same arrays without the first axis."""
         cycle = Cycle(*(values[place] for values in self.cycle))
-        parts = (self.templates, self.decodes, self.again)
-        return Walks(*(part[place] for part in parts), cycle)
+        return Walks(
+            self.templates[place], self.decodes[place], self.again[place], cycle
+        )
 
 
 def take_walks(

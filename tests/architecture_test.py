@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # A module may import those above it, and no other.
 ORDER = """
 facedirs_jax.errors
+facedirs_jax.devices
 experiments.run_flags
 facedirs_jax.evaluation.saturation
 facedirs_jax.files
@@ -100,6 +101,7 @@ facedirs_jax.backbones.cards
 facedirs_jax.backbones.preprocess
 facedirs_jax.backbones.recipe
 facedirs_jax.backbones.layers
+facedirs_jax.regional
 facedirs_jax.backbones.dlib_resnet
 facedirs_jax.backbones.vgg16
 facedirs_jax.backbones.resnet50
@@ -127,6 +129,7 @@ experiments.networks
 facedirs_jax.decoding
 facedirs_jax.walks
 facedirs_jax.grid
+facedirs_jax.grid_run
 facedirs_jax.directions
 facedirs_jax.directions.pca
 facedirs_jax.directions.record
@@ -170,7 +173,6 @@ facedirs_jax.training
 facedirs_jax.training.losses
 facedirs_jax.training.augmentation
 facedirs_jax.training.batches
-facedirs_jax.training.devices
 facedirs_jax.training.state_files
 facedirs_jax.training.metrics
 facedirs_jax.training.reproduction

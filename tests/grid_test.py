@@ -1,9 +1,15 @@
 import jax
 import numpy as np
 import pytest
+from filled import filled
 
-from facedirs_jax import blending, grid, regions, templates
+from facedirs_jax import blending, grid, grid_run, regions, templates
+from facedirs_jax.backbones import Backbone
+from facedirs_jax.backbones.iresnet import IResNet, IResNetConfig
+from facedirs_jax.backbones.preprocess import Preprocess
+from facedirs_jax.devices import data_mesh
 from facedirs_jax.errors import InputError
+from facedirs_jax.faces import Faces, FaceStatus
 
 NOSE = regions.REGIONS["nose"]
 
@@ -19,7 +25,9 @@ def run(toy, faces, shape, **options):
     )
     masks = masks_of(faces, preprocess.size)
     return list(
-        grid.run_grid(network, preprocess, faces.crops, masks, shape, own, **options)
+        grid_run.run_grid(
+            network, preprocess, faces.crops, masks, shape, own, **options
+        )
     )
 
 
@@ -201,7 +209,7 @@ def test_masks_must_fit_the_crops(toy, toy_faces):
     shape = grid.make_grid(20)
     with pytest.raises(ValueError, match="shape"):
         next(
-            grid.run_grid(
+            grid_run.run_grid(
                 toy.network,
                 toy.preprocess,
                 toy_faces.crops,
@@ -227,3 +235,77 @@ def test_the_blends_of_the_grid_are_those_of_blend_pairs(toy, toy_faces):
         templates.embed(toy.network, toy.preprocess, blends),
         atol=1e-5,
     )
+
+
+@pytest.fixture(scope="module")
+def staged():
+    """A network that tells its stages, and faces for it."""
+    config = IResNetConfig((2, 1, 1, 2), width=1 / 16, embedding_dim=12, image_size=32)
+    preprocess = Preprocess("dlib_chip", 32, (127.5, 127.5, 127.5), 127.5, "RGB", True)
+    rng = np.random.default_rng(2)
+    coarse = rng.uniform(0, 255, (9, 8, 8, 3)).astype(np.uint8)
+    crops = coarse.repeat(4, axis=1).repeat(4, axis=2)
+    landmarks = rng.uniform(12, 20, (9, 68, 2)).astype(np.float32)
+    status = tuple(FaceStatus(f"{i}.png", "ok") for i in range(9))
+    faces = Faces(crops, landmarks, status, "dlib_chip")
+    return Backbone(filled(IResNet, config), preprocess), faces
+
+
+@pytest.mark.parametrize("color_transfer", ["none", "lab"])
+def test_regional_embedding_changes_sums_by_rounding_alone(staged, color_transfer):
+    backbone, faces = staged
+    shape = grid.make_grid(9, num_face_donors=4)
+    options = {"with_templates": True, "color_transfer": color_transfer}
+    whole = run(backbone, faces, shape, regional="off", chunk=16, **options)
+    parts = run(backbone, faces, shape, regional="on", chunk=4, **options)
+    for name, apart in (("pairs", 0), ("templates", 1e-5)):  # of length 1
+        found, expected = (
+            np.concatenate([getattr(segment, name) for segment in segments])
+            for segments in (parts, whole)
+        )
+        np.testing.assert_allclose(found, expected, atol=apart)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4),
+        whole[-1].state.sums,
+        parts[-1].state.sums,
+    )
+
+
+def test_a_regional_run_goes_on_with_the_same_bits(staged):
+    backbone, faces = staged
+    shape = grid.make_grid(9)
+    whole = run(backbone, faces, shape, regional="on", chunk=1)
+    assert len(whole) == 9
+    again = run(backbone, faces, shape, regional="on", chunk=1, start=whole[3].state)
+    jax.tree.map(
+        np.testing.assert_array_equal, again[-1].state.sums, whole[-1].state.sums
+    )
+
+
+@pytest.mark.parametrize("regional", ["off", "on"])
+def test_two_devices_give_the_sums_of_one(staged, regional):
+    backbone, faces = staged
+    shape = grid.make_grid(9, num_face_donors=4)
+    one, two = (
+        run(
+            backbone,
+            faces,
+            shape,
+            regional=regional,
+            chunk=5,
+            mesh=data_mesh(devices=n),
+        )
+        for n in (1, 2)
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        one[-1].state.sums,
+        two[-1].state.sums,
+    )
+
+
+def test_a_network_that_tells_no_stages_runs_whole_unless_asked(toy, toy_faces):
+    shape = grid.make_grid(20, num_face_donors=2)
+    assert run(toy, toy_faces, shape, regional="auto")
+    with pytest.raises(InputError, match="ToyNetwork does not tell its stages"):
+        run(toy, toy_faces, shape, regional="on")

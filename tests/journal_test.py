@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from facedirs_jax import grid, journal, templates
+from facedirs_jax import grid, grid_run, journal, templates
 from facedirs_jax.errors import InputError
 
 
@@ -25,7 +25,7 @@ def arguments(toy, toy_faces, shape):
 
 
 def run(toy, toy_faces, shape):
-    return grid.run_grid(
+    return grid_run.run_grid(
         *arguments(toy, toy_faces, shape), chunk=2, with_templates=True
     )
 
@@ -125,7 +125,7 @@ def test_a_grid_cut_short_is_finished_with_the_same_bits(
     given = arguments(toy, toy_faces, shape)
     monkeypatch.setattr(journal, "JOURNAL_SECONDS", -1.0)
     monkeypatch.setattr(journal, "_JOURNAL_SHARE", float("inf"))
-    real = grid.run_grid
+    real = grid_run.run_grid
 
     def killed(*positional, **named):
         for number, segment in enumerate(real(*positional, **named)):

@@ -18,6 +18,7 @@ from flax import nnx
 
 from facedirs_jax import files
 from facedirs_jax.backbones.cards import UNTRAINED, WeightCard
+from facedirs_jax.backbones.layers import MaxPool, Reach, Reaches
 from facedirs_jax.backbones.preprocess import Preprocess
 from facedirs_jax.backbones.recipe import Recipe
 from facedirs_jax.conversion import dlib_dat, strict
@@ -81,17 +82,21 @@ class Stem(nnx.Module):
     Computed as a 4x4 convolution with stride 1 over cells of 2x2 pixels, the kernel
     having a row and a column of zeros at its end: a third of the time on CPU. Padded
     by one cell and cropped again, since XLA's CPU code for this convolution without
-    padding takes 6 times as long.
+    padding takes 6 times as long. Any even number of rows and columns
+    will do.
     """
+
+    reach = (Reach(8, 2, 0), Reach(8, 2, 0))  # a kernel of 4 cells of 2 pixels
 
     def __init__(self, width: int, *, rngs: nnx.Rngs):
         self.conv = nnx.Conv(12, width, (4, 4), padding=((0, 1), (0, 1)), rngs=rngs)
         self.affine = Affine(width)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        cells = x.reshape(-1, 75, 2, 75, 2, 3).transpose(0, 1, 3, 2, 4, 5)
-        x = self.conv(cells.reshape(-1, 75, 75, 12))[:, :72, :72]
-        return nnx.relu(self.affine(x))
+        rows, columns = (side // 2 for side in x.shape[1:3])
+        cells = x.reshape(-1, rows, 2, columns, 2, 3).transpose(0, 1, 3, 2, 4, 5)
+        x = self.conv(cells.reshape(-1, rows, columns, 12))
+        return nnx.relu(self.affine(x[:, : rows - 3, : columns - 3]))
 
 
 class ResidualBlock(nnx.Module):
@@ -116,6 +121,13 @@ class ResidualBlock(nnx.Module):
         x = nnx.relu(self.affine1(self.conv1(x)))
         return nnx.relu(_add_padded(self.affine2(self.conv2(x)), shortcut))
 
+    @property
+    def reach(self) -> Reaches:
+        """Which inputs an output depends on."""
+        first = Reach(3, 2, 0) if self.halve else Reach(3, 1, 1)
+        both = first.then(Reach(3, 1, 1))
+        return both, both
+
 
 class DlibResNet(nnx.Module):
     """Maps [B, 150, 150, 3] float32 input, as by PREPROCESS, to [B, D] embeddings.
@@ -133,6 +145,7 @@ class DlibResNet(nnx.Module):
         self.config = config
         self.weights = weights
         self.stem = Stem(config.widths[0], rngs=rngs)
+        self.pool = MaxPool(3, stride=2)
         channels, blocks = config.widths[0], []
         for stage, (width, count) in enumerate(
             zip(config.widths, config.blocks, strict=True)
@@ -144,12 +157,21 @@ class DlibResNet(nnx.Module):
         self.blocks = nnx.List(blocks)
         self.fc = nnx.Linear(channels, config.embedding_dim, use_bias=False, rngs=rngs)
 
+    @property
+    def trunk(self) -> list[Stem | MaxPool | ResidualBlock]:
+        """The stages in order, [B, 150, 150, 3] -> [B, 2, 2, C]."""
+        return [self.stem, self.pool, *self.blocks]
+
     def __call__(self, images: jax.Array) -> jax.Array:
         chex.assert_shape(images, (None, 150, 150, 3), exception_type=ValueError)
         chex.assert_type(images, jnp.float32, exception_type=ValueError)
-        x = nnx.max_pool(self.stem(images), (3, 3), strides=(2, 2))  # [B, 35, 35, C]
-        for block in self.blocks:
-            x = block(x)
+        x = images
+        for stage in self.trunk:
+            x = stage(x)
+        return self.head(x)
+
+    def head(self, x: jax.Array) -> jax.Array:
+        """Embeddings [B, D] float32 of the trunk's output."""
         return self.fc(x.mean(axis=(1, 2)))
 
 

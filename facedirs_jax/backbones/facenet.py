@@ -7,6 +7,7 @@ embedding to unit norm inside the network. deepface publishes Keras conversions,
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -165,6 +166,18 @@ class Inception(nnx.Module):
         x = x + self.scale * self.conv2d(jnp.concatenate(outputs, axis=-1))
         return nnx.relu(x) if self.relu else x
 
+    @property
+    def reach(self) -> layers.Reaches:
+        """Which inputs an output depends on."""
+        chains = [layers.chained(list(branch)) for branch in self.branches]
+        if self.scale is None:
+            chains.append(self.pool.reach)
+        rows, columns = zip(*chains, strict=True)
+        return (
+            functools.reduce(layers.Reach.beside, rows),
+            functools.reduce(layers.Reach.beside, columns),
+        )
+
 
 class FaceNet(nnx.Module):
     """Maps [B, S, S, 3] float32 input, as by a recipe's preprocess, to [B, D] float32.
@@ -227,6 +240,10 @@ class FaceNet(nnx.Module):
         x = images
         for stage in self.trunk:
             x = stage(x)
+        return self.head(x)
+
+    def head(self, x: jax.Array) -> jax.Array:
+        """Embeddings [B, D] float32 of the trunk's output."""
         x = self.last_bn(self.last_linear(layers.global_mean(x)))
         if not self.config.unit_output:
             return x

@@ -101,7 +101,6 @@ class IResNetBlock(nnx.Module):
 
     [B, H, W, C] -> [B, H / stride, W / stride, width]. What is added is the input from
     before the normalisation, with a stride through a 1x1 convolution, `shortcut`.
-    `kernel_size`, `strides` and `padding` are those of the two convolutions as one.
     """
 
     def __init__(
@@ -113,8 +112,6 @@ class IResNetBlock(nnx.Module):
         config: IResNetConfig,
         rngs: nnx.Rngs,
     ):
-        self.kernel_size, self.strides = (5, 5), (stride, stride)
-        self.padding = ((2, 2), (2, 2))
         self.bn1 = _norm(channels, config)
         self.conv1 = _conv(channels, width, 3, 1, config, rngs)
         self.prelu = layers.PReLU(width, dtype=config.dtype)
@@ -126,6 +123,11 @@ class IResNetBlock(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         inner = self.conv2(self.prelu(self.conv1(self.bn1(x))))
         return inner + (x if self.shortcut is None else self.shortcut(x))
+
+    @property
+    def reach(self) -> layers.Reaches:
+        """Which inputs an output depends on."""
+        return layers.chained([self.conv1, self.conv2])
 
 
 Stage = layers.ConvUnit | layers.PReLU | layers.FrozenBatchNorm | IResNetBlock
@@ -181,6 +183,10 @@ class IResNet(nnx.Module):
         x = images
         for stage in self.trunk:
             x = stage(x)
+        return self.head(x)
+
+    def head(self, x: jax.Array) -> jax.Array:
+        """Embeddings [B, D] float32 of the trunk's output."""
         return self.features(self.fc(x.reshape(len(x), -1)))  # rows, columns, channels
 
 

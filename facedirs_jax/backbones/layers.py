@@ -1,12 +1,15 @@
 """Layers that several networks share: frozen batch normalisation, PReLU, conv units.
 
 NHWC. Parameters are float32; each layer computes in its `dtype`, and batch
-normalisation folds its statistics in float32 first. `ConvUnit` and `MaxPool` carry
-`kernel_size`, `strides` and `padding` as ((top, bottom), (left, right)), so that code
-that runs a trunk on a window only can read them off.
+normalisation folds its statistics in float32 first.
+
+Every stage of a trunk carries a `reach`: which rows and columns of its input an output
+depends on, so that code that runs a trunk on a window only can read it off.
 """
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +23,56 @@ Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 
 
+class Reach(NamedTuple):
+    """Along one axis: output j depends on inputs j * stride - before and on.
+
+    Attributes:
+        kernel: number of those inputs, at least the stride.
+        stride: inputs from one output to the next.
+        before: how many of those of output 0 lie before the first input.
+    """
+
+    kernel: int
+    stride: int
+    before: int
+
+    def then(self, later: "Reach") -> "Reach":
+        """Of a stage whose output goes into another."""
+        return Reach(
+            self.kernel + (later.kernel - 1) * self.stride,
+            self.stride * later.stride,
+            self.before + later.before * self.stride,
+        )
+
+    def beside(self, other: "Reach") -> "Reach":
+        """Of two stages on one input, of one stride, whose outputs are joined."""
+        before = max(self.before, other.before)
+        after = max(self.kernel - self.before, other.kernel - other.before)
+        return Reach(before + after, self.stride, before)
+
+
+Reaches = tuple[Reach, Reach]  # along rows and along columns
+POINT: Reaches = (Reach(1, 1, 0), Reach(1, 1, 0))
+
+
+def chained(stages: Sequence["ConvUnit | MaxPool"]) -> Reaches:
+    """Reach of stages one after another."""
+    rows, columns = POINT
+    for stage in stages:
+        rows, columns = rows.then(stage.reach[0]), columns.then(stage.reach[1])
+    return rows, columns
+
+
+def _reach(kernel_size: Pair, strides: Pair, padding: Padding) -> Reaches:
+    rows, columns = (
+        Reach(kernel, stride, before)
+        for kernel, stride, (before, _) in zip(
+            kernel_size, strides, padding, strict=True
+        )
+    )
+    return rows, columns
+
+
 class FrozenBatchNorm(nnx.Module):
     """Batch normalisation by stored statistics, per channel, which are never updated.
 
@@ -27,6 +80,8 @@ class FrozenBatchNorm(nnx.Module):
     bias are nnx.Param, mean and var nnx.BatchStat, so an optimiser of nnx.Param leaves
     the statistics alone. Without `use_scale` the scale is 1 and no parameter.
     """
+
+    reach = POINT
 
     def __init__(
         self,
@@ -61,6 +116,8 @@ class PReLU(nnx.Module):
     [..., C] -> [..., C]; the slopes start at 0.25, as PyTorch's. nnx.PReLU has one for
     all channels.
     """
+
+    reach = POINT
 
     def __init__(self, channels: int, *, dtype: str = "float32"):
         self.dtype = dtype
@@ -119,6 +176,11 @@ class ConvUnit(nnx.Module):
             x = self.bn(x)
         return nnx.relu(x) if self.relu else x
 
+    @property
+    def reach(self) -> Reaches:
+        """Which inputs an output depends on."""
+        return _reach(self.kernel_size, self.strides, self.padding)
+
 
 class MaxPool(nnx.Module):
     """Largest value in each window; the padding never wins.
@@ -141,6 +203,11 @@ class MaxPool(nnx.Module):
             (1, *self.strides, 1),
             ((0, 0), *self.padding, (0, 0)),
         )
+
+    @property
+    def reach(self) -> Reaches:
+        """Which inputs an output depends on."""
+        return _reach(self.kernel_size, self.strides, self.padding)
 
 
 def scaled(width: float, channels: int) -> int:

@@ -67,9 +67,14 @@ class Preprocess:
         """
         shape = (None, self.size, self.size, 3)
         chex.assert_shape(images, shape, exception_type=ValueError)
+        return self.inputs(images)
+
+    def inputs(self, images: jax.Array) -> jax.Array:
+        """The same of crops or of any part of them, [..., 3] float32 RGB in [0, 1]."""
         chex.assert_type(images, jnp.float32, exception_type=ValueError)
-        mean = jnp.array(self.mean, jnp.float32).reshape(1, 1, 1, 3)
-        scale = jnp.array(self.scale, jnp.float32).reshape(1, 1, 1, 3)
+        shape = (1,) * (images.ndim - 1) + (3,)
+        mean = jnp.array(self.mean, jnp.float32).reshape(shape)
+        scale = jnp.array(self.scale, jnp.float32).reshape(shape)
         inputs = (images * 255.0 - mean) / scale
         return inputs if self.colour_order == "RGB" else inputs[..., ::-1]
 

@@ -115,6 +115,11 @@ class Bottleneck(nnx.Module):
         shortcut = x if self.project is None else self.project(x)
         return nnx.relu(self.increase(self.conv(self.reduce(x))) + shortcut)
 
+    @property
+    def reach(self) -> layers.Reaches:
+        """Which inputs an output depends on."""
+        return layers.chained([self.reduce, self.conv, self.increase])
+
 
 class ResNet50(nnx.Module):
     """Maps [B, S, S, 3] float32 input, as by a recipe's preprocess, to [B, D] float32.
@@ -172,6 +177,10 @@ class ResNet50(nnx.Module):
         x = images
         for stage in self.trunk:
             x = stage(x)
+        return self.head(x)
+
+    def head(self, x: jax.Array) -> jax.Array:
+        """Embeddings [B, D] float32 of the trunk's output."""
         return layers.global_mean(x)
 
 

@@ -139,6 +139,10 @@ class VGG16(nnx.Module):
         x = images
         for stage in self.trunk:
             x = stage(x)
+        return self.head(x)
+
+    def head(self, x: jax.Array) -> jax.Array:
+        """Embeddings [B, D] float32 of the trunk's output."""
         if self.config.embedding == "pool5_mean":
             return layers.global_mean(x)
         x = x.reshape(len(x), -1)  # [B, 25088], rows, columns, channels

@@ -8,7 +8,8 @@ import numpy as np
 from facedirs_jax.backbones import Network
 from facedirs_jax.backbones.preprocess import Preprocess
 from facedirs_jax.directions import pca
-from facedirs_jax.grid import CHUNK, Grid, Segment, run_grid
+from facedirs_jax.grid import Grid
+from facedirs_jax.grid_run import CHUNK, Segment, run_grid
 from facedirs_jax.templates import embed
 
 _FACE_DONORS, _REGION_DONORS = 8, 64  # at most: a part of the grid says enough

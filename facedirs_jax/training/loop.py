@@ -16,9 +16,10 @@ import grain
 import jax
 from absl import logging
 
+from facedirs_jax import devices
 from facedirs_jax.errors import InputError
 
-from . import devices, metrics, state_files
+from . import metrics, state_files
 from .plan import Plan, Standing, Stop, reason_to_stop
 
 LOG_FILE = "metrics.jsonl"

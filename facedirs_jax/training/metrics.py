@@ -14,10 +14,8 @@ import jax.numpy as jnp
 import tqdm
 from absl import logging
 
-from facedirs_jax import files, progress
+from facedirs_jax import devices, files, progress
 from facedirs_jax.errors import InputError
-
-from . import devices
 
 _PEAK_SIDES = (1024, 2048)  # of the matrices that are multiplied
 _COLD_STEPS = 2  # at the start, left out of the speed

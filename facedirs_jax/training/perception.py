@@ -37,7 +37,7 @@ def feature_paths(
     """Where a network's last map of each resolution is.
 
     Args:
-        network: with its stages in order, as `trunk` or `blocks`; may be abstract.
+        network: with its stages in order, as `trunk`; may be abstract.
         preprocess: of the network.
         depths: numbers of resolutions, the first being 0 and coarser ones following.
 
@@ -47,7 +47,7 @@ def feature_paths(
     Raises:
         InputError: if the network has no stages or fewer resolutions.
     """
-    stages = getattr(network, "trunk", None) or getattr(network, "blocks", None)
+    stages = getattr(network, "trunk", None)
     if stages is None:
         kind = type(network).__name__
         raise InputError(f"{kind} has no stages to compare; set the feature term to 0")

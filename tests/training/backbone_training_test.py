@@ -10,6 +10,7 @@ import pytest
 from filled import arrays_of
 from people import crops_of, names_of
 
+from facedirs_jax import devices
 from facedirs_jax.backbones.iresnet import IResNet, IResNetConfig
 from facedirs_jax.backbones.layers import ConvUnit
 from facedirs_jax.backbones.resnet50 import ResNet50Config
@@ -18,7 +19,7 @@ from facedirs_jax.errors import InputError
 from facedirs_jax.evaluation import roc
 from facedirs_jax.evaluation.verification import verification_pairs
 from facedirs_jax.templates import embed
-from facedirs_jax.training import backbone_step, devices, losses, recipes
+from facedirs_jax.training import backbone_step, losses, recipes
 from facedirs_jax.training.augmentation import Augmentation
 from facedirs_jax.training.backbone_training import (
     BackboneTraining,

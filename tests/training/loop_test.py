@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from facedirs_jax import devices
 from facedirs_jax.errors import InputError
-from facedirs_jax.training import batches, devices, loop, metrics, state_files
+from facedirs_jax.training import batches, loop, metrics, state_files
 from facedirs_jax.training.loop import Plan, train
 
 PLAN = Plan(steps=20, steps_per_epoch=5, seed=3, checkpoint_seconds=0.0)

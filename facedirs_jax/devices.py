@@ -1,4 +1,4 @@
-"""Meshes and shardings of training: batches are split over devices, states copied."""
+"""Meshes of devices: batches are split over them, states copied to each."""
 
 from typing import TypeVar
 
