@@ -1,43 +1,62 @@
-"""Times the whole loop of a grid against the network's forward pass alone.
+"""Times the grid against what people would write instead, in one run.
 
-    python -m experiments.bench_grid --images=portraits/ --out_dir=runs/bench
+    python -m experiments.bench_grid --out_dir=runs/bench
+    python -m experiments.bench_grid --networks=vgg16 --notorch --out_dir=runs/bench
 
-The two are timed in turns, so that a machine whose speed drifts slows both. Prints
-milliseconds a blend, the ratio of the loop (gather, blend, embed, accumulate) to the
-forward pass, and peak memory; writes bench.json and bench.png to --out_dir. The target
-is a ratio of 1.3 at most.
+For each network, in turns, so that a machine whose speed drifts slows all of them:
+
+- whole: the grid (gather, blend, embed, add up), each blend embedded whole;
+- one line a region: the same, embedded by what the region can change;
+- forward: this library's network alone, on blends that are there already;
+- torch, torch_compile: PyTorch's, eager and compiled, in channels_last (extra
+  `convert`; without it they are left out); dlib: dlib's own network, on its own.
+
+The last four are given their blends ready made, and so are favoured. Faces are those of
+the gallery unless --images are given; networks have their published sizes and, but for
+dlib's, random weights, on which no time depends. All of them are checked to give the
+same templates. Prints milliseconds a blend, and ratios (median of rounds, range);
+writes bench.json and a chart for each network to --out_dir.
 """
 
 import dataclasses
-import itertools
+import functools
 import json
+import pathlib
 import statistics
 import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from flax import nnx
 
 from facedirs_jax import charts, figures, files, runs
-from facedirs_jax.blending import ColorTransfer
-from facedirs_jax.checkpoints import load_backbone
-from facedirs_jax.grid import make_grid
-from facedirs_jax.grid_run import CHUNK, SEGMENT, run_grid
+from facedirs_jax.backbones import Backbone, resnet50, vgg16
+from facedirs_jax.backbones.dlib_resnet import FILE, PREPROCESS, load_dlib_resnet
+from facedirs_jax.backbones.iresnet import IResNet, IResNetConfig
+from facedirs_jax.backbones.preprocess import Preprocess
+from facedirs_jax.blending import blend_pairs
+from facedirs_jax.devices import data_mesh
+from facedirs_jax.dlib_models import dlib_model_path
+from facedirs_jax.errors import InputError
+from facedirs_jax.faces import Faces
+from facedirs_jax.grid import Grid, make_grid
+from facedirs_jax.grid_run import run_grid
+from facedirs_jax.regional import make_plan, region_windows
 from facedirs_jax.regions import REGIONS, find_region, region_masks
 from facedirs_jax.templates import embed, templates_of
+from facedirs_jax.training import metrics, weights
 
 from . import inputs
 from .launch import launch
 
 flags.adopt_module_key_flags(inputs)  # so that --help tells of them
 
-_REGION = flags.DEFINE_enum("region", "nose", list(REGIONS), "Region to blend.")
-_CHUNK = flags.DEFINE_integer("chunk", CHUNK, "Blends made and embedded at once.", 1)
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "How often either is timed.", 1)
-_COLOR_TRANSFER = flags.DEFINE_enum(
-    "color_transfer", "none", ["none", "lab"], "As in discover_ssi."
-)
+NETWORKS = ("vgg16", "resnet50", "iresnet50", "dlib_resnet")
+_TOLERANCE = 1e-3  # of templates, relative: other sums, same function
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,78 +65,287 @@ class Config:
 
     source: inputs.Source
     out_dir: str
-    region: str = "nose"
-    chunk: int = CHUNK
-    rounds: int = 5
-    color_transfer: ColorTransfer = "none"
+    networks: tuple[str, ...] = NETWORKS
+    regions: tuple[str, ...] = tuple(REGIONS)
+    chunk: int = 16
+    blends: int = 32
+    rounds: int = 3
+    torch: bool = True
+
+
+class Setting(NamedTuple):
+    """One network and what it is given."""
+
+    name: str
+    backbone: Backbone
+    faces: Faces
+    grid: Grid
+    own: np.ndarray  # [1, D]
+    masks: dict[str, np.ndarray]  # [N, S, S] each
+
+
+Contender = Callable[[], np.ndarray]  # embeds all blends of a round: [P, D]
 
 
 def run(config: Config) -> int:
-    """Times loop and forward pass in turns; gives the exit code.
+    """Times every network; gives the exit code.
 
     Raises:
-        InputError: if there are too few faces.
+        InputError: if there are too few faces, or a network is unknown.
     """
-    network, preprocess = backbone = load_backbone(config.source.backbone)
+    unknown = set(config.networks) - set(NETWORKS)
+    if unknown:
+        known = ", ".join(NETWORKS)
+        raise InputError(f"unknown network {min(unknown)!r}; known: {known}")
     with runs.locked(config.out_dir, resume=False) as out:
-        faces = inputs.load(config.source, backbone)
-        grid = make_grid(len(faces.crops), face_rows=np.unique(faces.distinct))
-        masks = region_masks(
-            faces.landmarks, find_region(config.region), side=preprocess.size
-        )
-        own = embed(network, preprocess, faces.crops[grid.face_donors])
-        segments = itertools.chain.from_iterable(
-            run_grid(
-                *(network, preprocess, faces.crops, np.asarray(masks), grid),
-                np.asarray(own),
-                chunk=config.chunk,
-                color_transfer=config.color_transfer,
-            )
-            for _ in itertools.count()
-        )
-        forward = jax.jit(templates_of, static_argnums=1)
-        batch = jnp.asarray(
-            faces.crops[np.arange(config.chunk) % len(faces.crops)] / np.float32(255)
-        )
-        times: dict[str, list[float]] = {"forward": [], "loop": []}
-        for _ in range(config.rounds + 1):  # the first compiles and is left out
-            start = time.perf_counter()
-            for _ in range(SEGMENT):
-                jax.block_until_ready(forward(network, preprocess, batch))
-            middle = time.perf_counter()
-            blends = len(next(segments).pairs)
-            end = time.perf_counter()
-            times["forward"].append(1e3 * (middle - start) / (SEGMENT * config.chunk))
-            times["loop"].append(1e3 * (end - middle) / blends)
-        timed = {what: values[1:] for what, values in times.items()}
-        ratios = [a / b for a, b in zip(timed["loop"], timed["forward"], strict=True)]
-        result = {
-            "ms_a_blend": timed,
-            "ratio_median": round(statistics.median(ratios), 3),
-            "ratio_range": [round(min(ratios), 3), round(max(ratios), 3)],
-            "blends_per_second": round(1e3 / statistics.median(timed["loop"]), 1),
-            "peak_memory_mb": runs.peak_memory_mb(),
-            "device": jax.devices()[0].device_kind,
-            "versions": runs.versions(),
-        }
-        files.write_text(out / "bench.json", json.dumps(result, indent=1) + "\n")
-        figures.save_figure(out / "bench.png", charts.draw_times(timed))
-    for what, values in timed.items():
-        print(
-            f"{what}: {statistics.median(values):.2f} ms a blend "
-            f"({min(values):.2f} to {max(values):.2f})"
-        )
-    low, high = result["ratio_range"]
-    print(f"ratio: {result['ratio_median']} ({low} to {high})")
-    print(f"{result['blends_per_second']} blends a second on {result['device']}")
+        peak = metrics.matmul_peak(data_mesh(devices=1))
+        found = {}
+        for name in config.networks:
+            found[name] = _measured(_setting(config, name), config, peak)
+            _tell(name, found[name])
+            _write(out, found, config, peak)
+    print(f"written: {out / 'bench.json'}")
     return 0
+
+
+def _setting(config: Config, name: str) -> Setting:
+    backbone = _backbone(name)
+    source = dataclasses.replace(config.source, limit=config.blends + 1)
+    faces = inputs.load(source, backbone)
+    grid = make_grid(
+        len(faces.crops),
+        face_rows=np.unique(faces.distinct),
+        num_face_donors=1,
+        num_region_donors=config.blends,
+    )
+    masks = {
+        region: np.asarray(
+            region_masks(
+                faces.landmarks, find_region(region), side=backbone.preprocess.size
+            )
+        )
+        for region in config.regions
+    }
+    own = embed(*backbone, faces.crops[grid.face_donors])
+    return Setting(name, backbone, faces, grid, np.asarray(own), masks)
+
+
+def _backbone(name: str) -> Backbone:
+    if name == "dlib_resnet":
+        return Backbone(load_dlib_resnet(), PREPROCESS)
+    build, config, alignment, size = {
+        "vgg16": (vgg16.VGG16, vgg16.VGG16Config(), "vggface2_box", 224),
+        "resnet50": (resnet50.ResNet50, resnet50.ResNet50Config(), "vggface2_box", 224),
+        "iresnet50": (IResNet, IResNetConfig.iresnet50(), "arcface_112", 112),
+    }[name]
+    abstract = weights.abstract_network(lambda: build(config, rngs=nnx.Rngs(0)))
+    mean = (127.5, 127.5, 127.5)
+    preprocess = Preprocess(alignment, size, mean, 127.5, "RGB", False)
+    return Backbone(weights.initialise(jax.random.key(0), abstract), preprocess)
+
+
+def _measured(setting: Setting, config: Config, peak: float) -> dict[str, Any]:
+    """Times, compilations and agreement of all contenders of one network."""
+    contenders = dict(_contenders(setting, config))
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    first, templates = {}, {}
+    for name, contender in contenders.items():  # compiles
+        start = time.perf_counter()
+        templates[name] = contender()
+        first[name] = round(time.perf_counter() - start, 2)
+    for _ in range(config.rounds):
+        for name, contender in contenders.items():
+            start = time.perf_counter()
+            contender()
+            took = time.perf_counter() - start
+            times[name].append(1e3 * took / len(templates[name]))
+    apart = _apart(templates, config.regions[0])
+    if max(apart.values()) > _TOLERANCE:
+        raise AssertionError(f"{setting.name}: templates differ: {apart}")
+    rivals = [n for n in ("torch", "torch_compile") if n in times]
+    ratios = {}
+    for name in ("whole", *config.regions):
+        for against in ("whole", *rivals, *(["dlib"] if "dlib" in times else [])):
+            if name != against:
+                ratios[f"{against} / {name}"] = _ratio(times[against], times[name])
+    flops = _flops(setting, config.chunk)
+    return {
+        "ms_a_blend": times,
+        "ratios": ratios,
+        "first_call_seconds": first,
+        "templates_apart": apart,
+        "gflop_a_blend_whole": round(flops / 1e9, 3),
+        "share_of_peak_whole": round(
+            flops / 1e6 / statistics.median(times["whole"]) / peak, 3
+        ),
+        "windows": {
+            region: _window(setting, masks) for region, masks in setting.masks.items()
+        },
+        "peak_memory_mb": runs.peak_memory_mb(),
+    }
+
+
+def _contenders(setting: Setting, config: Config) -> Iterator[tuple[str, Contender]]:
+    region, *_ = config.regions
+    network, preprocess = setting.backbone
+
+    def grid_of(region: str, how: Any) -> Contender:
+        def embed_all() -> np.ndarray:
+            segments = run_grid(
+                *(network, preprocess, setting.faces.crops, setting.masks[region]),
+                *(setting.grid, setting.own),
+                chunk=config.chunk,
+                regional=how,
+                with_templates=True,
+            )
+            return np.concatenate([np.asarray(s.templates) for s in segments])
+
+        return embed_all
+
+    yield "whole", grid_of(region, "off")
+    for name in config.regions:
+        yield name, grid_of(name, "on")
+    pairs = np.stack(
+        [setting.grid.face_donors.repeat(config.blends), setting.grid.region_donors], 1
+    )
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    blends = blend_pairs(
+        jnp.asarray(setting.faces.crops),
+        jnp.asarray(setting.masks[region]),
+        jnp.asarray(pairs),
+    )
+    batches = [
+        blends[i : i + config.chunk] for i in range(0, len(blends), config.chunk)
+    ]
+    forward = jax.jit(templates_of, static_argnums=1)
+    yield (
+        "forward",
+        lambda: np.concatenate([forward(network, preprocess, b) for b in batches]),
+    )
+    if setting.name == "dlib_resnet":
+        yield "dlib", _dlib(np.asarray(blends))
+    elif config.torch:
+        given = [np.asarray(preprocess(batch)) for batch in batches]
+        yield from _torch(network, given)
+
+
+def _dlib(blends: np.ndarray) -> Contender:
+    import dlib  # only for this
+
+    model = dlib.face_recognition_model_v1(str(dlib_model_path(FILE)))  # pyright: ignore
+    chips = list(np.round(255 * blends).astype(np.uint8))
+    return lambda: np.array([model.compute_face_descriptor(chip) for chip in chips])
+
+
+def _torch(
+    network: Any, batches: Sequence[np.ndarray]
+) -> Iterator[tuple[str, Contender]]:
+    try:
+        import torch  # only for this
+    except ModuleNotFoundError:
+        print("PyTorch is not installed, so it is not timed (extra: convert)")
+        return
+    from .torch_networks import torch_network
+
+    module = torch_network(network)
+    given = [
+        torch.from_numpy(batch.copy()).permute(0, 3, 1, 2)  # as channels_last wants it
+        for batch in batches
+    ]
+
+    def embed_all(module: Any) -> np.ndarray:
+        with torch.inference_mode():
+            return np.concatenate([module(batch).numpy() for batch in given])
+
+    yield "torch", functools.partial(embed_all, module)
+    yield "torch_compile", functools.partial(embed_all, torch.compile(module))
+
+
+def _apart(templates: dict[str, np.ndarray], region: str) -> dict[str, float]:
+    """Largest relative distance to the templates of whole blends of one region."""
+    expected = templates["whole"]
+    size = np.linalg.norm(expected, axis=1)
+    return {
+        name: float((np.linalg.norm(found - expected, axis=1) / size).max())
+        for name, found in templates.items()
+        if name in (region, "forward", "torch", "torch_compile")
+    }
+
+
+def _window(setting: Setting, masks: np.ndarray) -> dict[str, Any]:
+    network, preprocess = setting.backbone
+    window, _ = region_windows(masks[setting.grid.face_donors])
+    plan = make_plan(network, preprocess, window)  # pyright: ignore
+    return {
+        "window": list(window),
+        "stages": f"{len(plan.spans)} of {len(network.trunk)}",  # pyright: ignore
+        "share_of_area": round(plan.share, 3),
+    }
+
+
+def _flops(setting: Setting, chunk: int) -> float:
+    """Of one whole blend's forward pass, as XLA counts them."""
+    network, preprocess = setting.backbone
+    size = preprocess.size
+    batch = jax.ShapeDtypeStruct((chunk, size, size, 3), jnp.float32)
+    lowered = jax.jit(templates_of, static_argnums=1).lower(network, preprocess, batch)
+    return metrics.step_flops(lowered.compile(), data_mesh(devices=1)) / chunk
+
+
+def _ratio(slower: list[float], faster: list[float]) -> dict[str, float]:
+    pairs = sorted(a / b for a, b in zip(slower, faster, strict=True))
+    return {
+        "median": round(statistics.median(pairs), 3),
+        "low": round(pairs[0], 3),
+        "high": round(pairs[-1], 3),
+    }
+
+
+def _tell(name: str, found: dict[str, Any]) -> None:
+    print(f"\n{name}: {found['gflop_a_blend_whole']} GFLOP a blend")
+    for what, values in found["ms_a_blend"].items():
+        median = statistics.median(values)
+        print(
+            f"  {what}: {median:.2f} ms a blend ({min(values):.2f} to "
+            f"{max(values):.2f}), {1e3 / median:.1f} blends a second"
+        )
+    for what, ratio in found["ratios"].items():
+        print(f"  {what}: {ratio['median']} ({ratio['low']} to {ratio['high']})")
+
+
+def _write(
+    out: pathlib.Path, found: dict[str, Any], config: Config, peak: float
+) -> None:
+    result = {
+        "networks": found,
+        "chunk": config.chunk,
+        "peak_gflops": round(peak, 1),
+        "device": jax.devices()[0].device_kind,
+        "versions": runs.versions(),
+    }
+    files.write_text(out / "bench.json", json.dumps(result, indent=1) + "\n")
+    for name, measured in found.items():
+        chart = charts.draw_times(measured["ms_a_blend"])
+        figures.save_figure(out / f"{name}.png", chart)
+
+
+def _define_flags() -> None:
+    """Not on import, since discover_ssi has flags of these names."""
+    flags.DEFINE_list("networks", list(NETWORKS), "Which of these to time.")
+    flags.DEFINE_list("regions", list(REGIONS), "Regions to blend.")
+    flags.DEFINE_integer("chunk", 16, "Blends made and embedded at once.", 1)
+    flags.DEFINE_integer("blends", 32, "Blends of a round; one face donor.", 3)
+    flags.DEFINE_integer("rounds", 3, "How often each is timed.", 1)
+    flags.DEFINE_bool("torch", True, "Also times PyTorch, where it is installed.")
 
 
 def _run_flags() -> int:
     values = flags.FLAGS.flag_values_dict()
     fields = {f.name: values[f.name] for f in dataclasses.fields(Config)[1:]}
+    fields |= {name: tuple(fields[name]) for name in ("networks", "regions")}
     return run(Config(inputs.source_from_flags(), **fields))
 
 
 if __name__ == "__main__":
+    _define_flags()
     launch(_run_flags)

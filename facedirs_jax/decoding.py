@@ -114,7 +114,7 @@ def as_uint8(pictures: np.ndarray) -> np.ndarray:
         pictures: any shape; float32 in [0, 1] is rounded, uint8 left as it is.
 
     Returns:
-        The same shape, uint8.
+        Pixels of [...] uint8, the same shape.
     """
     if pictures.dtype == np.uint8:
         return pictures
