@@ -43,11 +43,11 @@ from facedirs_jax.devices import data_mesh
 from facedirs_jax.dlib_models import dlib_model_path
 from facedirs_jax.errors import InputError
 from facedirs_jax.faces import Faces
-from facedirs_jax.grid import Grid, make_grid
+from facedirs_jax.grid import Grid, make_grid, max_blocks_for
 from facedirs_jax.grid_run import run_grid
 from facedirs_jax.regional import make_plan, region_windows
 from facedirs_jax.regions import REGIONS, find_region, region_masks
-from facedirs_jax.templates import embed, templates_of
+from facedirs_jax.templates import embed, template_dim, templates_of
 from facedirs_jax.training import metrics, weights
 
 from . import inputs
@@ -115,6 +115,7 @@ def _setting(config: Config, name: str) -> Setting:
     grid = make_grid(
         len(faces.crops),
         face_rows=np.unique(faces.distinct),
+        max_blocks=max_blocks_for(template_dim(*backbone)),
         num_face_donors=1,
         num_region_donors=config.blends,
     )

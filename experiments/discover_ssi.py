@@ -16,6 +16,7 @@ and, if asked for, templates.safetensors. Killed or stopped, it goes on with --r
 """
 
 import dataclasses
+import os
 import pathlib
 from collections import Counter
 from collections.abc import Mapping
@@ -38,8 +39,8 @@ from facedirs_jax.evaluation.color import variance_lost_to_color
 from facedirs_jax.evaluation.stability import LEADING
 from facedirs_jax.faces import Faces, join_faces, status_table
 from facedirs_jax.grid import Grid, make_grid, max_blocks_for
-from facedirs_jax.grid_run import CHUNK, Regional
-from facedirs_jax.journal import Journal, finish_grid, save_templates
+from facedirs_jax.grid_run import CHUNK, Regional, part_of
+from facedirs_jax.journal import Journal, finish_grid, gathered, save_templates
 from facedirs_jax.regions import FEATHER, REGIONS, Region, choose_regions, region_masks
 from facedirs_jax.strips import Strips
 from facedirs_jax.templates import embed, template_dim
@@ -93,6 +94,20 @@ _REGIONAL = flags.DEFINE_enum(
 _DEVICES = flags.DEFINE_integer(
     "devices", 1, "Devices that split each chunk of blends.", 1
 )
+_PROCESSES = flags.DEFINE_integer(
+    "num_processes",
+    int(os.environ.get("SLURM_NTASKS", "1")),
+    "Processes that share the grid, each with these flags and a --process_id of its "
+    "own, on one machine or several with a common file system.",
+    1,
+)
+_PROCESS = flags.DEFINE_integer(
+    "process_id",
+    int(os.environ.get("SLURM_PROCID", "0")),
+    "Which of them this is. Those but 0 write to OUT_DIR.process_ID and end; 0 waits "
+    "for them and writes the results.",
+    0,
+)
 _PRECISION = flags.DEFINE_enum(
     "precision",
     "highest",
@@ -127,6 +142,8 @@ class Config:
     chunk: int = CHUNK
     regional: Regional = "auto"
     devices: int = 1
+    num_processes: int = 1
+    process_id: int = 0
     precision: str = "highest"
     save_templates: bool = False
     resume: bool = False
@@ -141,11 +158,14 @@ def run(config: Config) -> int:
     """
     mesh = data_mesh(devices=config.devices)
     inputs.keep_apart((*config.source.images, *config.region_images), config.out_dir)
+    _check_processes(config)
     regions = choose_regions(config.regions, config.regions_file)
     backbone = load_backbone(config.source.backbone)
-    shower = traversals.load_shower(config.showing, backbone)
+    first = config.process_id == 0
+    shower = traversals.load_shower(config.showing, backbone) if first else None
+    folder = config.out_dir if first else _folder_of(config, config.process_id)
     with (
-        runs.locked(config.out_dir, resume=config.resume) as out,
+        runs.locked(folder, resume=config.resume) as out,
         jax.default_matmul_precision(config.precision),
     ):
         faces, face_rows, region_rows = _load(config, backbone)
@@ -174,6 +194,23 @@ def run(config: Config) -> int:
     return 0
 
 
+def _check_processes(config: Config) -> None:
+    if not 0 <= config.process_id < config.num_processes:
+        raise InputError(
+            f"--process_id={config.process_id} is none of 0 to "
+            f"{config.num_processes - 1}, the processes that share this run"
+        )
+    if config.num_processes > 1 and config.save_templates:
+        raise InputError(
+            "--save_templates writes from one process; give --num_processes=1"
+        )
+
+
+def _folder_of(config: Config, process: int) -> str:
+    """Run directory of another process than the first."""
+    return f"{os.fspath(config.out_dir).rstrip(os.sep)}.process_{process}"
+
+
 def _load(
     config: Config, backbone: Backbone
 ) -> tuple[Faces, np.ndarray, np.ndarray | None]:
@@ -195,7 +232,10 @@ def _settings(
 ) -> dict[str, Any]:
     """All that the results depend on, besides the decoder."""
     asked = dataclasses.asdict(config)
-    for name in ("source", "out_dir", "showing", "resume", "strict", "regions_file"):
+    for name in (
+        *("source", "out_dir", "showing", "resume", "strict", "regions_file"),
+        "process_id",
+    ):
         del asked[name]
     return asked | {
         **model_of(name_of(config.source.backbone, backbone), backbone),
@@ -230,11 +270,9 @@ def _discover(
             faces.landmarks, region, side=preprocess.size, feather=config.feather
         )
         masks[name] = np.asarray(found_masks)
+        settings = f"{run_json['settings']} {region} {grid.fingerprint}"
         journals[name] = Journal(
-            out / "journal",
-            name,
-            settings=f"{run_json['settings']} {region} {grid.fingerprint}",
-            dim=own.shape[1],
+            out / "journal", name, settings=settings, dim=own.shape[1]
         )
         state, rate = finish_grid(
             *(network, preprocess, faces.crops, masks[name], grid, own),
@@ -243,11 +281,28 @@ def _discover(
             color_transfer=config.color_transfer,
             regional=config.regional,
             mesh=mesh,
+            part=part_of(grid, config.process_id, config.num_processes),
             with_templates=config.save_templates,
         )
         rates[name] = rate or rates.get(name)
         run_json = run_json | {"blends_per_second": rates}
         runs.write(out, run_json)
+        if config.process_id > 0:
+            continue
+        others = range(1, config.num_processes)
+        state = gathered(
+            state,
+            [
+                Journal(
+                    pathlib.Path(_folder_of(config, other)) / "journal",
+                    name,
+                    settings=settings,
+                    dim=own.shape[1],
+                )
+                for other in others
+            ],
+            [part_of(grid, other, config.num_processes)[1] for other in others],
+        )
         lost = None
         if config.color_transfer != "none":
             lost = variance_lost_to_color(
@@ -266,6 +321,10 @@ def _discover(
                 *(shower, backbone, found[name], faces, grid, own, masks[name])
             )
         print(report.summary(name, grid, found[name], rates[name]), flush=True)
+    if config.process_id > 0:
+        runs.write(out, run_json | {"state": runs.COMPLETE})
+        print(f"part {config.process_id} of {config.num_processes} is done: {out}")
+        return
     if config.save_templates:
         save_templates(out / "templates.safetensors", journals)
     _write_results(config, backbone, faces, grid, out, run_json, masks, found, strips)

@@ -1,8 +1,9 @@
 """Runs a grid: blends, embeds and sums it, chunk by chunk.
 
 The F * K cells of a grid are taken in row order, in chunks of one static shape. A chunk
-of blends is made, embedded and folded into sums on the device and then forgotten;
-nothing of size F * K is ever held.
+of blends is made, embedded and forgotten; the templates of a few chunks, a segment, are
+folded into sums on the device, since the second moments are larger than many templates
+and must not be touched for each chunk. Nothing of size F * K is ever held.
 
 Where it pays, blends are embedded by what their region can change (`regional`); all
 blends of a chunk then have one face donor. Over a mesh of devices a chunk is split
@@ -72,48 +73,36 @@ class _Resident(NamedTuple):
     places: jax.Array  # [F, 2] int32, where the windows of the face donors lie
 
 
-@functools.partial(
-    jax.jit, static_argnames=("preprocess", "color_transfer"), donate_argnames="sums"
-)
-def _add_chunk(
+@functools.partial(jax.jit, static_argnames=("preprocess", "color_transfer"))
+def _embed_chunk(
     network: Network,
     resident: _Resident,
-    sums: GridSums,
     cells: jax.Array,
     *,
     preprocess: Preprocess,
     color_transfer: ColorTransfer,
-) -> tuple[GridSums, jax.Array]:
-    """Folds the blends of `cells` [B] int32 into float32 sums; cells < 0 are padding.
-
-    Returns the new sums and the templates [B, D] of the chunk.
-    """
+) -> jax.Array:
+    """Templates [B, D] of the blends of `cells` [B] int32; cells < 0 are padding."""
     row, column = _cell_places(resident.grid, cells)
     grid = resident.grid
     pairs = jnp.stack([grid.face_donors[row], grid.region_donors[column]], axis=-1)
     blends = blend_pairs(
         resident.crops, resident.masks, pairs, color_transfer=color_transfer
     )
-    templates = templates_of(network, preprocess, blends)
-    return _folded(resident, sums, cells, templates), templates
+    return templates_of(network, preprocess, blends)
 
 
-@functools.partial(
-    jax.jit,
-    static_argnames=("preprocess", "plan", "color_transfer"),
-    donate_argnames="sums",
-)
-def _add_windows(
+@functools.partial(jax.jit, static_argnames=("preprocess", "plan", "color_transfer"))
+def _embed_windows(
     network: Staged,
     resident: _Resident,
     maps: list[jax.Array],
-    sums: GridSums,
     cells: jax.Array,
     *,
     preprocess: Preprocess,
     plan: Plan,
     color_transfer: ColorTransfer,
-) -> tuple[GridSums, jax.Array]:
+) -> jax.Array:
     """The same where all `cells` are of one face donor, whose `maps` these are."""
     row, column = _cell_places(resident.grid, cells)
     face = resident.grid.face_donors[row[0]]
@@ -124,8 +113,7 @@ def _add_windows(
         *(place, plan.window),
         color_transfer=color_transfer,
     )
-    templates = window_templates(network, preprocess, plan, maps, windows, place)
-    return _folded(resident, sums, cells, templates), templates
+    return window_templates(network, preprocess, plan, maps, windows, place)
 
 
 @functools.partial(jax.jit, static_argnames=("preprocess", "plan"))
@@ -146,25 +134,33 @@ def _cell_places(grid: Grid, cells: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.divmod(jnp.maximum(cells, 0), len(grid.region_donors))
 
 
-def _folded(
-    resident: _Resident, sums: GridSums, cells: jax.Array, templates: jax.Array
+@functools.partial(jax.jit, static_argnames="blocks")
+def _summed(
+    resident: _Resident,
+    cells: jax.Array,
+    templates: list[jax.Array],
+    *,
+    blocks: tuple[int, int],
 ) -> GridSums:
-    """Sums with the templates [B, D] of `cells` [B]; cells < 0 are padding."""
+    """Sums over a segment: `cells` [P] and as many templates, in chunks [B, D].
+
+    `blocks` are the numbers of those of face donors and of region donors.
+    """
+    templates_ = jnp.concatenate(templates)
     row, column = _cell_places(resident.grid, cells)
     grid = resident.grid
     weight = (cells >= 0) & (grid.face_donors[row] != grid.region_donors[column])
-    x = jnp.where(weight[:, None], templates - resident.own[row], 0.0)
+    x = jnp.where(weight[:, None], templates_ - resident.own[row], 0.0)
     face = _one_hot(row, len(grid.face_donors))
     region = _one_hot(column, len(grid.region_donors))
-    face_block = _one_hot(grid.face_blocks[row], len(sums.face_moments))
-    region_block = _one_hot(grid.region_blocks[column], len(sums.region_moments))
-    added = GridSums(
+    face_block = _one_hot(grid.face_blocks[row], blocks[0])
+    region_block = _one_hot(grid.region_blocks[column], blocks[1])
+    return GridSums(
         by_face=_sum("bg,bf,bd->gfd", region_block, face, x),
         by_region=_sum("bk,bd->kd", region, x),
         face_moments=_sum("bg,bi,bj->gij", face_block, x, x),
         region_moments=_sum("bg,bi,bj->gij", region_block, x, x),
     )
-    return jax.tree.map(jnp.add, sums, added)
 
 
 def _one_hot(index: jax.Array, count: int) -> jax.Array:
@@ -192,6 +188,7 @@ def run_grid(
     regional: Regional = "auto",
     mesh: jax.sharding.Mesh | None = None,
     start: GridState | None = None,
+    stop: int | None = None,
     with_templates: bool = False,
 ) -> Iterator[Segment]:
     """Blends, embeds and sums a grid, a segment of about `SEGMENT` chunks at a time.
@@ -212,10 +209,12 @@ def run_grid(
             "auto" where slabs have a share of `PAYS` of the maps at most.
         mesh: of devices that split each chunk; None for one device.
         start: goes on from there; None for the beginning.
+        stop: cell to end before, with a row of cells if blends are embedded by
+            regions; None for the end.
         with_templates: hands out the templates of every blend.
 
     Yields:
-        One Segment after another; the state of the last has next_cell = F * K.
+        One Segment after another; the state of the last has next_cell = stop.
 
     Raises:
         ValueError: if crops and masks do not agree.
@@ -243,16 +242,17 @@ def run_grid(
         "color_transfer": color_transfer,
     }
     state = start or GridState(0, empty_sums(grid, own.shape[1]))
-    zeros = jax.tree.map(lambda a: np.zeros(a.shape, np.float32), state.sums)
+    blocks = len(state.sums.face_moments), len(state.sums.region_moments)
     maps, mapped = [], -1
-    while state.next_cell < grid.size:
-        stop = chunks.segment_end(state.next_cell)
-        added, templates = jax.device_put(zeros, everywhere), []
+    last = grid.size if stop is None else stop
+    while state.next_cell < last:
+        stop = min(chunks.segment_end(state.next_cell), last)
+        templates: list[jax.Array] = []
         segment = list(chunks.between(state.next_cell, stop))
         for cells in segment:
             placed = jax.device_put(cells, split)
             if plan is None:
-                added, found = _add_chunk(network, resident, added, placed, **options)
+                found = _embed_chunk(network, resident, placed, **options)
             else:
                 row = int(cells[0]) // len(grid.region_donors)
                 if row != mapped:
@@ -264,12 +264,12 @@ def run_grid(
                         ),
                         row,
                     )
-                added, found = _add_windows(
-                    *(network, resident, maps, added, placed), plan=plan, **options
+                found = _embed_windows(
+                    *(network, resident, maps, placed), plan=plan, **options
                 )
-            if with_templates:
-                templates.append(found)
+            templates.append(found)
         cells = np.concatenate(segment)
+        added = _summed(resident, cells, templates, blocks=blocks)
         pairs, filled = _pairs_of(grid, cells)
         sums = jax.tree.map(
             lambda a, b: a + np.asarray(b, np.float64), state.sums, added
@@ -280,6 +280,22 @@ def run_grid(
             pairs[filled],
             np.concatenate(templates)[filled] if with_templates else None,
         )
+
+
+def part_of(grid: Grid, process: int, processes: int) -> tuple[int, int]:
+    """The cells of one of several processes that share a grid: whole rows of it.
+
+    Args:
+        grid: the grid.
+        process: 0 to processes - 1.
+        processes: how many there are.
+
+    Returns:
+        First cell, and one after the last; sums over all parts add up to the grid's.
+    """
+    columns, rows = len(grid.region_donors), len(grid.face_donors)
+    first, stop = (rows * n // processes for n in (process, process + 1))
+    return first * columns, stop * columns
 
 
 def _planned(

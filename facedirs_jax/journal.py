@@ -9,24 +9,26 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
 import safetensors
 import safetensors.numpy
+from absl import logging
 
 from facedirs_jax import files
 from facedirs_jax.backbones import Network
 from facedirs_jax.backbones.preprocess import Preprocess
 from facedirs_jax.blending import ColorTransfer
 from facedirs_jax.errors import InputError
-from facedirs_jax.grid import Grid, GridState, GridSums
+from facedirs_jax.grid import Grid, GridState, GridSums, empty_sums
 from facedirs_jax.grid_run import CHUNK, Regional, Segment, run_grid
 from facedirs_jax.progress import Progress
 
 JOURNAL_SECONDS = 10.0  # at least, between two writes
 _JOURNAL_SHARE = 0.05  # of the time, at most, for writing it
+_GLANCE, _PATIENCE = 0.5, 30.0  # seconds between looks at other parts, and lines
 
 
 class Journal:
@@ -60,6 +62,23 @@ class Journal:
         if not self._path.exists():
             self.drop_rows()
             return None
+        state, self._rows = self._content()
+        remedy = "delete it to start this region anew"
+        for path, row_bytes in self._row_files():
+            self._cut(path, self._rows * row_bytes, remedy)
+        return state
+
+    def peek(self) -> GridState | None:
+        """The same of a journal that another process writes; nothing is changed."""
+        return self._content()[0] if self._path.exists() else None
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The file of the sums."""
+        return self._path
+
+    def _content(self) -> tuple[GridState, int]:
+        """State, and the number of rows that belong to it."""
         remedy = "delete it to start this region anew"
         try:
             with safetensors.safe_open(self._path, framework="numpy") as opened:
@@ -71,10 +90,7 @@ class Journal:
             raise InputError(f"{self._path}: damaged (its sums changed); {remedy}")
         if about["settings"] != self._settings:
             raise InputError(f"{self._path}: made with other settings; {remedy}")
-        self._rows = about["rows"]
-        for path, row_bytes in self._row_files():
-            self._cut(path, about["rows"] * row_bytes, remedy)
-        return GridState(about["next_cell"], sums)
+        return GridState(about["next_cell"], sums), about["rows"]
 
     def append(self, segment: Segment) -> None:
         """Keeps the templates of a segment, float32 [P, D], and their pairs."""
@@ -159,6 +175,7 @@ def finish_grid(
     color_transfer: ColorTransfer = "none",
     regional: Regional = "auto",
     mesh: jax.sharding.Mesh | None = None,
+    part: tuple[int, int] | None = None,
     with_templates: bool = False,
 ) -> tuple[GridState, float | None]:
     """Runs a grid from where its journal ends, with progress, and keeps the journal.
@@ -177,17 +194,19 @@ def finish_grid(
         color_transfer: see `blending.blend`.
         regional: whether blends are embedded by what their region can change.
         mesh: of devices that split each chunk; None for one.
+        part: first cell and one after the last, of `grid_run.part_of`; None for all.
         with_templates: keeps the templates of all blends in the journal.
 
     Returns:
-        State of the finished grid, and blends a second; None where the journal held
+        State after the last cell, and blends a second; None where the journal held
         them all.
 
     Raises:
         InputError: if the journal is damaged or of other settings.
     """
-    state = journal.read()
-    cells, blends = state.next_cell if state else 0, 0
+    first, last = part or (0, grid.size)
+    state = journal.read() or GridState(first, empty_sums(grid, own.shape[1]))
+    blends = 0
     started = written = time.monotonic()
     wait = JOURNAL_SECONDS
     segments = run_grid(
@@ -197,22 +216,53 @@ def finish_grid(
         regional=regional,
         mesh=mesh,
         start=state,
+        stop=last,
         with_templates=with_templates,
     )
-    with Progress(journal.name, total=grid.size, unit="blend", done=cells) as progress:
+    done_before = state.next_cell - first
+    with Progress(
+        journal.name, total=last - first, unit="blend", done=done_before
+    ) as progress:
         for segment in segments:
             state, blends = segment.state, blends + len(segment.pairs)
             journal.append(segment)
-            done = state.next_cell == grid.size
+            done = state.next_cell == last
             begun = time.monotonic()
             if done or begun - written > wait:
                 journal.write(state)
                 written = time.monotonic()
                 wait = max(JOURNAL_SECONDS, (written - begun) / _JOURNAL_SHARE)
-            progress.advance_to(state.next_cell)
-    assert state is not None and state.next_cell == grid.size
+            progress.advance_to(state.next_cell - first)
+    assert state.next_cell == last
     elapsed = time.monotonic() - started
     return state, round(blends / elapsed, 1) if blends else None
+
+
+def gathered(
+    state: GridState, journals: Sequence[Journal], stops: Sequence[int]
+) -> GridState:
+    """Adds the parts of other processes, once they are done; waits for them.
+
+    Args:
+        state: of this process's part, when done.
+        journals: of the other parts.
+        stops: cell after the last of each.
+
+    Returns:
+        State of the whole grid.
+
+    Raises:
+        InputError: if a journal is damaged or of other settings.
+    """
+    sums, told = state.sums, time.monotonic()
+    for journal, stop in zip(journals, stops, strict=True):
+        while (part := journal.peek()) is None or part.next_cell < stop:
+            if time.monotonic() - told > _PATIENCE:
+                logging.info("waiting for the part of %s", journal.path)
+                told = time.monotonic()
+            time.sleep(_GLANCE)
+        sums = jax.tree.map(np.add, sums, part.sums)
+    return GridState(max([state.next_cell, *stops]), sums)
 
 
 def _private(path: str, flags: int) -> int:
