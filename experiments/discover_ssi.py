@@ -96,14 +96,14 @@ _DEVICES = flags.DEFINE_integer(
 )
 _PROCESSES = flags.DEFINE_integer(
     "num_processes",
-    int(os.environ.get("SLURM_NTASKS", "1")),
+    1,
     "Processes that share the grid, each with these flags and a --process_id of its "
     "own, on one machine or several with a common file system.",
     1,
 )
 _PROCESS = flags.DEFINE_integer(
     "process_id",
-    int(os.environ.get("SLURM_PROCID", "0")),
+    0,
     "Which of them this is. Those but 0 write to OUT_DIR.process_ID and end; 0 waits "
     "for them and writes the results.",
     0,
