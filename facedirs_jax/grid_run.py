@@ -66,10 +66,10 @@ class Segment(NamedTuple):
 class _Resident(NamedTuple):
     """What stays on the device while a grid runs."""
 
+    grid: Grid  # of device arrays
     crops: jax.Array  # [N, S, S, 3] uint8
     masks: jax.Array  # [N, S, S] float32
     own: jax.Array  # [F, D] float32, templates of the face donors themselves
-    grid: Grid  # of device arrays
     places: jax.Array  # [F, 2] int32, where the windows of the face donors lie
 
 
@@ -223,18 +223,8 @@ def run_grid(
     chex.assert_shape(crops, (*masks.shape, 3), exception_type=ValueError)
     plan, places = _planned(network, preprocess, masks, grid, regional)
     everywhere, split = _placements(mesh)
-    resident = jax.device_put(
-        _Resident(
-            *(
-                jnp.asarray(crops),
-                jnp.asarray(masks),
-                jnp.asarray(own),
-                grid,
-                jnp.asarray(places),
-            )
-        ),
-        everywhere,
-    )
+    arrays = [jnp.asarray(array) for array in (crops, masks, own, places)]
+    resident = jax.device_put(_Resident(grid, *arrays), everywhere)
     network = network if mesh is None else jax.device_put(network, everywhere)
     chunks = _Chunks(grid, chunk, plan is not None, 1 if mesh is None else mesh.size)
     options: dict[str, Any] = {
@@ -256,13 +246,9 @@ def run_grid(
             else:
                 row = int(cells[0]) // len(grid.region_donors)
                 if row != mapped:
-                    maps, mapped = (
-                        _donor_maps(
-                            *(network, resident, jnp.int32(row)),
-                            preprocess=preprocess,
-                            plan=plan,
-                        ),
-                        row,
+                    mapped, at = row, jnp.int32(row)
+                    maps = _donor_maps(
+                        network, resident, at, preprocess=preprocess, plan=plan
                     )
                 found = _embed_windows(
                     *(network, resident, maps, placed), plan=plan, **options
@@ -271,9 +257,7 @@ def run_grid(
         cells = np.concatenate(segment)
         added = _summed(resident, cells, templates, blocks=blocks)
         pairs, filled = _pairs_of(grid, cells)
-        sums = jax.tree.map(
-            lambda a, b: a + np.asarray(b, np.float64), state.sums, added
-        )
+        sums = jax.tree.map(lambda a, b: a + np.asarray(b), state.sums, added)
         state = GridState(stop, sums)
         yield Segment(
             state,

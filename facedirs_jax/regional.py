@@ -245,25 +245,33 @@ def window_templates(
         raise InputError("the plan is that of another network")
     x = preprocess.inputs(windows)
     for stage, spans, around in zip(trunk, plan.spans, maps, strict=False):
-        slab_at, out_at = zip(
-            *(span.starts(at) for span, at in zip(spans, place, strict=True)),
-            strict=True,
-        )
-        slab = _slice(around, slab_at, [span.slab for span in spans])
-        x = stage(
-            _placed(x, slab, [a - b for a, b in zip(place, slab_at, strict=True)])
-        )
-        strides = [span.reach.stride for span in spans]
-        inner = [
-            out - at // stride
-            for out, at, stride in zip(out_at, slab_at, strides, strict=True)
-        ]
-        x = _slice(x, inner, [span.window_out for span in spans])
-        place = (out_at[0], out_at[1])
+        x, place = _on_slab(stage, spans, x, around, place)
     x = _placed(x, maps[len(plan.spans)], place)
     for stage in trunk[len(plan.spans) :]:
         x = stage(x)
     return preprocess.normalise(network.head(x))
+
+
+def _on_slab(
+    stage: Stage,
+    spans: tuple[Span, Span],
+    x: jax.Array,
+    around: jax.Array,
+    place: Place,
+) -> tuple[jax.Array, Place]:
+    """One stage on windows [B, h, w, C] at `place` of a donor's map [H, W, C]."""
+    (row_slab, row_out), (column_slab, column_out) = (
+        span.starts(at) for span, at in zip(spans, place, strict=True)
+    )
+    rows, columns = spans
+    slab = _slice(around, (row_slab, column_slab), (rows.slab, columns.slab))
+    x = stage(_placed(x, slab, (place[0] - row_slab, place[1] - column_slab)))
+    inner = (
+        row_out - row_slab // rows.reach.stride,
+        column_out - column_slab // columns.reach.stride,
+    )
+    x = _slice(x, inner, (rows.window_out, columns.window_out))
+    return x, (row_out, column_out)
 
 
 def _slice(x: jax.Array, at: Sequence[Any], sizes: Sequence[int]) -> jax.Array:
