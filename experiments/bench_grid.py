@@ -280,7 +280,7 @@ def _window(setting: Setting, masks: np.ndarray) -> dict[str, Any]:
     return {
         "window": list(window),
         "stages": f"{len(plan.spans)} of {len(network.trunk)}",  # pyright: ignore
-        "share_of_area": round(plan.share, 3),
+        "saved_area": round(plan.saved, 3),
     }
 
 

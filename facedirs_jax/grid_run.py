@@ -41,9 +41,7 @@ from facedirs_jax.templates import templates_of
 
 CHUNK = 64  # blends made and embedded at once
 SEGMENT = 16  # chunks summed in float32 on the device before they join the float64 sums
-PAYS = (
-    0.65  # of the area of whole maps: regional embedding is worth its copies up to it
-)
+PAYS = 0.1  # of the area of all maps: to save less is not worth the copies
 
 Regional = Literal["auto", "on", "off"]
 
@@ -206,7 +204,7 @@ def run_grid(
         chunk: blends made and embedded at once, at most; the one static shape.
         color_transfer: see `blending.blend`.
         regional: whether blends are embedded by what their region can change;
-            "auto" where slabs have a share of `PAYS` of the maps at most.
+            "auto" where that saves `PAYS` of the area of all maps.
         mesh: of devices that split each chunk; None for one device.
         start: goes on from there; None for the beginning.
         stop: cell to end before, with a row of cells if blends are embedded by
@@ -301,7 +299,7 @@ def _planned(
             )
         return None, places
     plan = make_plan(network, preprocess, window)
-    return (plan if mode == "on" or plan.share <= PAYS else None), places
+    return (plan if mode == "on" or plan.saved >= PAYS else None), places
 
 
 def _placements(mesh: jax.sharding.Mesh | None) -> tuple[Any, Any]:

@@ -95,13 +95,13 @@ class Plan(NamedTuple):
     Attributes:
         window: rows and columns of the crop that a blend may change.
         spans: of the stages that run on windows, along rows and columns.
-        share: of the whole maps' area that slabs have, over the stages that run on
-            them; 1 where none does.
+        saved: share of its map's area that a stage need not compute, the mean over all
+            stages; 0 where none runs on windows.
     """
 
     window: tuple[int, int]
     spans: tuple[tuple[Span, Span], ...]
-    share: float
+    saved: float
 
 
 def region_windows(masks: np.ndarray) -> tuple[tuple[int, int], np.ndarray]:
@@ -170,7 +170,8 @@ def make_plan(
         spans.append((rows, columns))
         areas.append(area)
         changed = rows.window_out, columns.window_out
-    return Plan(window, tuple(spans), float(np.mean(areas)) if areas else 1.0)
+    saved = sum(1.0 - area for area in areas) / len(network.trunk)
+    return Plan(window, tuple(spans), saved)
 
 
 def _map_shapes(network: Staged, side: int) -> list[tuple[int, int]]:

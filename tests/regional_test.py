@@ -83,8 +83,9 @@ def test_stages_run_whole_once_slabs_nearly_fill_their_maps(backbone):
         for share in (0.0, 0.5, 1.01)
     ]
     counts = [len(plan.spans) for plan in plans]
-    assert counts[0] == 0 and plans[0].share == 1
+    assert counts[0] == 0 and plans[0].saved == 0
     assert 0 < counts[1] < counts[2] == len(network.trunk)
+    assert 0 < plans[1].saved <= plans[2].saved < 1
     for rows, columns in plans[1].spans:
         assert rows.slab * columns.slab < 0.5 * rows.whole * columns.whole
 

@@ -193,7 +193,7 @@ def test_every_kind_of_network_has_features():
     assert paths == ("conv2_2", "conv3_3")
     dlib = nnx.eval_shape(lambda: DlibResNet(DlibResNetConfig.tiny(), rngs=nnx.Rngs(0)))
     paths = perception.feature_paths(dlib, PREPROCESS, (0, 2))
-    assert paths == ("blocks.0", "blocks.2")
+    assert paths == ("stem", "blocks.1")
     with pytest.raises(InputError, match=r"depths \[9\] are not all within"):
         perception.feature_paths(dlib, PREPROCESS, (9,))
 
