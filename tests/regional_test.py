@@ -42,7 +42,6 @@ def windows_of(side, rng):
     """Window and place, some at corners and edges."""
     edge = side // 4
     yield from (((edge, edge), at) for at in [(0, 0), (side - edge, side - edge)])
-    yield (edge, 4), (0, side - 4)
     yield (side, 3), (0, side // 2)
     for _ in range(WINDOWS):
         window = rng.integers(1, side // 2, 2)
