@@ -19,6 +19,7 @@ faces that were put in: treat it as the photos themselves.
 
 import dataclasses
 import json
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from facedirs_jax.backbones import BACKBONES, Backbone
 from facedirs_jax.checkpoints import load_backbone, open_decoder
 from facedirs_jax.decoding import decode, load_decoder_of
 from facedirs_jax.errors import InputError
+from facedirs_jax.evaluation.decoding import Originals
 from facedirs_jax.training import decoder_export, decoder_validation
 from facedirs_jax.training.crop_sets import (
     CropSet,
@@ -120,8 +122,7 @@ def run(config: Config) -> int:
         files.write_text(out / TABLES, _tables(fields))
         held_out = faces.held_out("test", side=judge.side)
         if held_out is not None:
-            decodes = decode(decoder, held_out.templates)
-            decoder_validation.write_sheet(out / SHEET, held_out, decodes, shown=_SHOWN)
+            _draw_sheet(out / SHEET, decoder, held_out)
         runs.write(out, run_json | {"state": runs.COMPLETE})
     print(_tables(fields))
     return 0
@@ -179,6 +180,12 @@ def _judge(
     centre = templates[:, 0].mean(axis=0, dtype=np.float64).astype(np.float32)
     side = decode(decoder, templates[:1, 0]).shape[1]
     return decoder_validation.Judge(backbone, centre, side)
+
+
+def _draw_sheet(path: pathlib.Path, decoder: Any, held_out: Originals) -> None:
+    rows = decoder_validation.one_face_each(held_out.identities, people=_SHOWN)
+    decodes = decode(decoder, held_out.templates[rows])
+    decoder_validation.write_sheet(path, held_out.images[rows], decodes)
 
 
 def _tables(fields: dict[str, dict[str, Any]]) -> str:

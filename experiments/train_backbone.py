@@ -333,8 +333,8 @@ def _define_flags() -> None:
     flags.DEFINE_integer(
         "first_people",
         None,
-        "Begins with so many people, for the first tenth of the steps: a network that "
-        "learns nothing from thousands at once learns from a few hundred.",
+        "Begins with so many people, for the first tenth of the steps: for a network "
+        "that stays at chance among thousands.",
     )
     flags.DEFINE_float(
         "flip",

@@ -228,8 +228,9 @@ def _draw_sheet(
     if held_out is None:
         return
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    decodes = decode(decoder, held_out.templates)
-    decoder_validation.write_sheet(path, held_out, decodes, shown=_SHOWN)
+    rows = decoder_validation.one_face_each(held_out.identities, people=_SHOWN)
+    decodes = decode(decoder, held_out.templates[rows])
+    decoder_validation.write_sheet(path, held_out.images[rows], decodes)
 
 
 def _pace(outcome: loop.Outcome) -> dict[str, Any]:

@@ -148,9 +148,10 @@ def _probes(config: Config) -> list[pathlib.Path]:
 
 def _settings(config: Config, paths: Sequence[pathlib.Path]) -> dict[str, Any]:
     asked = dataclasses.asdict(config)
-    for name in ("out_dir", "backbone", "decoder", "images", "resume"):
-        del asked[name]
-    for name in ("processes", "cache_dir"):
+    for name in (
+        *("out_dir", "backbone", "decoder", "images", "resume"),
+        *("processes", "cache_dir"),
+    ):
         del asked[name]
     return asked | {
         "probe": [files.sha256_file(path) for path in paths],

@@ -234,9 +234,9 @@ def run_grid(
     maps, mapped = [], -1
     last = grid.size if stop is None else stop
     while state.next_cell < last:
-        stop = min(chunks.segment_end(state.next_cell), last)
+        end = min(chunks.segment_end(state.next_cell), last)
         templates: list[jax.Array] = []
-        segment = list(chunks.between(state.next_cell, stop))
+        segment = list(chunks.between(state.next_cell, end))
         for cells in segment:
             placed = jax.device_put(cells, split)
             if plan is None:
@@ -256,7 +256,7 @@ def run_grid(
         added = _summed(resident, cells, templates, blocks=blocks)
         pairs, filled = _pairs_of(grid, cells)
         sums = jax.tree.map(lambda a, b: a + np.asarray(b), state.sums, added)
-        state = GridState(stop, sums)
+        state = GridState(end, sums)
         yield Segment(
             state,
             pairs[filled],
@@ -274,8 +274,15 @@ def part_of(grid: Grid, process: int, processes: int) -> tuple[int, int]:
 
     Returns:
         First cell, and one after the last; sums over all parts add up to the grid's.
+
+    Raises:
+        InputError: if there are more processes than face donors.
     """
     columns, rows = len(grid.region_donors), len(grid.face_donors)
+    if processes > rows:
+        raise InputError(
+            f"{processes} processes cannot share {rows} face donors; start fewer"
+        )
     first, stop = (rows * n // processes for n in (process, process + 1))
     return first * columns, stop * columns
 

@@ -25,7 +25,6 @@ import numpy as np
 from facedirs_jax.backbones.cards import WeightCard
 from facedirs_jax.backbones.layers import Reach, Reaches
 from facedirs_jax.backbones.preprocess import Preprocess
-from facedirs_jax.errors import InputError
 
 WHOLE_FROM = 0.8  # of a map: slabs larger than that are not worth their copies
 
@@ -237,13 +236,8 @@ def window_templates(
 
     Returns:
         [B, D] float32 templates; those of the whole blends.
-
-    Raises:
-        InputError: if the network lacks stages that the plan has.
     """
     trunk = network.trunk
-    if len(plan.spans) > len(trunk):
-        raise InputError("the plan is that of another network")
     x = preprocess.inputs(windows)
     for stage, spans, around in zip(trunk, plan.spans, maps, strict=False):
         x, place = _on_slab(stage, spans, x, around, place)

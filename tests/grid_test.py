@@ -1,3 +1,5 @@
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -309,3 +311,25 @@ def test_a_network_that_tells_no_stages_runs_whole_unless_asked(toy, toy_faces):
     assert run(toy, toy_faces, shape, regional="auto")
     with pytest.raises(InputError, match="ToyNetwork does not tell its stages"):
         run(toy, toy_faces, shape, regional="on")
+
+
+def test_parts_of_processes_add_up_to_the_grid(staged):
+    backbone, faces = staged
+    shape = grid.make_grid(9, num_face_donors=5)
+    parts = [grid_run.part_of(shape, process, 3) for process in range(3)]
+    assert parts[0][0] == 0 and parts[-1][1] == shape.size
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(parts))
+    assert all(stop > first and first % 9 == stop % 9 == 0 for first, stop in parts)
+    empty = grid.empty_sums(shape, 12)
+    ends = [
+        run(backbone, faces, shape, start=grid.GridState(first, empty), stop=stop)[-1]
+        for first, stop in parts
+    ]
+    assert [end.state.next_cell for end in ends] == [stop for _, stop in parts]
+    whole = run(backbone, faces, shape)[-1].state.sums
+    for name, expected in whole._asdict().items():
+        found = sum(getattr(end.state.sums, name) for end in ends)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        assert np.abs(getattr(ends[0].state.sums, name) - expected).max() > 1e-2
+    with pytest.raises(InputError, match="6 processes cannot share 5 face donors"):
+        grid_run.part_of(shape, 0, 6)

@@ -124,11 +124,12 @@ def evaluation(
         State -> means of the numbers of `evaluation.decoding.Likeness`.
     """
     sheets.mkdir(mode=0o700, exist_ok=True)
+    rows = one_face_each(originals.identities, people=shown)
 
     def evaluate(state: Any) -> dict[str, float]:
         images = decode(decoder_of(state), originals.templates)
         path = sheets / f"step_{int(state.step):07d}.png"
-        write_sheet(path, originals, images, shown=shown)
+        write_sheet(path, originals.images[rows], images[rows])
         pictures = judged(judge, images)
         measured = likeness_of_each(originals, pictures, centre=judge.centre)
         means = {n: v[~np.isnan(v)] for n, v in measured.items()}
@@ -137,20 +138,29 @@ def evaluation(
     return evaluate
 
 
-def write_sheet(
-    path: pathlib.Path, originals: Originals, decodes: np.ndarray, *, shown: int
-) -> None:
-    """Draws one face each of some people with its decode below, as `draw_pairs` does.
+def one_face_each(identities: np.ndarray, *, people: int) -> np.ndarray:
+    """The first face of each of some people, for a sheet.
+
+    Args:
+        identities: [N] str or int, whose each is.
+        people: how many at most, the first in their order.
+
+    Returns:
+        [P] int, rows.
+    """
+    _, first = np.unique(identities, return_index=True)
+    return np.sort(first)[:people]
+
+
+def write_sheet(path: pathlib.Path, images: np.ndarray, decodes: np.ndarray) -> None:
+    """Draws faces with their decodes below, as `draw_pairs` does.
 
     Args:
         path: .png to write.
-        originals: [N, S, S, 3] faces.
-        decodes: [N, S, S, 3] float32 RGB in [0, 1], of all of them.
-        shown: people.
+        images: [N, S, S, 3] float32 RGB in [0, 1].
+        decodes: [N, S, S, 3] float32 RGB in [0, 1].
     """
-    _, first = np.unique(originals.identities, return_index=True)
-    chosen = np.sort(first)[:shown]
-    sheet = draw_pairs(originals.images[chosen], decodes[chosen])
+    sheet = draw_pairs(images, decodes)
     with files.replaced(path) as temporary:
         sheet.save(temporary, "PNG")
 

@@ -41,9 +41,8 @@ class BackboneRecipe:
         scale: arcface's s.
         margin: arcface's m, radians.
         margin_epochs: in which m rises from 0.
-        first_people: how many people to begin with; None for all. Thousands of people
-            with a few photos each teach a deep network nothing for epochs; a few
-            hundred are told apart within minutes, and the rest follows.
+        first_people: how many people to begin with; None for all. For networks that
+            stay at chance where thousands of people have a few photos each.
         first_share: of the steps, with those alone.
         triplet_share: of the steps, at the end, with triplets, in softmax_triplet.
         triplet_photos: of each person in a batch, then.
