@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c $(RECENT) 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 EXTRAS ?= test,synth
-OUT ?= runs/quickstart
+OUT ?= runs/$(if $(IMAGES),portraits,quickstart)
 LIMIT ?= 60
 # On the faces that ship, a small network with a decoder; on photos of people, dlib's.
 SHOWN := --backbone=iresnet_arcface_small --decoder=iresnet_arcface_small_decoder
