@@ -10,8 +10,8 @@ several are trained on together. Faces are found and cropped as the network want
 (once: the crops stay in --cache_dir). Of ten people eight train, one validates after
 each epoch, and one tests the end result; the weights with the best validation are kept.
 A recipe is all settings of a training, and flags change some of them. --first_people
-begins with a few people before all; --start_from=RUN with the weights of a run that has
-ended, and the card then tells the commands of both.
+begins with a few people before all; --start_from with the weights of a run that has
+ended, or of a checkpoint; the card then tells the commands of both.
 
 Written to --out_dir: checkpoint/ (the network, with a card of data, command, metrics),
 metrics.jsonl (a line a step, and one a validation), run.json. A run that was killed
@@ -36,6 +36,7 @@ from facedirs_jax.training import (
     backbone_step,
     cards,
     export,
+    fine_tuning,
     loop,
     recipes,
     reproduction,
@@ -93,7 +94,7 @@ def run(config: Config) -> int:
     Raises:
         InputError: for what the user can mend.
     """
-    begun = _finished(config.start_from)
+    begun = _beginning(config.start_from)
     photos = find_photos(config.data, person=config.person)
     photos = first_identities(photos, config.limit_identities)
     mesh = devices.data_mesh(devices=config.devices)
@@ -143,10 +144,7 @@ def _train(
         checkpoint_seconds=config.checkpoint_seconds,
         precision=config.precision,
     )
-    state = training.state
-    if config.start_from is not None:
-        earlier = loop.best_state(pathlib.Path(config.start_from), state)
-        state = backbone_step.with_weights(state, earlier)
+    state = _begun(config, training.state, crops)
     held_out = _held_out(crops, "validation", config.validation_identities)
     evaluate = held_out and validation.evaluation(
         training.network_of, config.recipe.preprocess(), held_out
@@ -161,21 +159,41 @@ def _train(
     return training.network_of(outcome.state), outcome
 
 
-def _finished(folder: str | None) -> dict[str, Any] | None:
-    """What run a training takes its first weights from, for its own card.
+def _begun(
+    config: Config, state: backbone_step.BackboneState, crops: CropSet
+) -> backbone_step.BackboneState:
+    """The state to begin with: new, of a run, or of a checkpoint."""
+    if config.start_from is None:
+        return state
+    if (pathlib.Path(config.start_from) / runs.FILE).exists():
+        earlier = loop.best_state(pathlib.Path(config.start_from), state)
+        return backbone_step.with_weights(state, earlier)
+    rows, identities = crops.of_split("train")
+    known = fine_tuning.Known(crops.crops[rows], identities)
+    network = checkpoints.open_backbone(config.start_from).network
+    return fine_tuning.fine_tuned(state, network, config.recipe, known)
+
+
+def _beginning(start_from: str | None) -> dict[str, Any] | None:
+    """What a training takes its first weights from, for its own card.
 
     Raises:
-        InputError: if there is none, or it has not ended.
+        InputError: if there is no such thing, or it is a run that has not ended.
     """
-    if folder is None:
+    if start_from is None:
         return None
-    known = (pathlib.Path(folder) / runs.FILE).exists()
-    if known and runs.read(folder)["state"] != runs.COMPLETE:
-        raise InputError(f"--start_from={folder}: not complete; --resume it first")
-    path = pathlib.Path(folder) / CHECKPOINT
-    if not known or not path.exists():
-        raise InputError(f"--start_from={folder}: no run of train_backbone lies there")
-    about = checkpoints.load_checkpoint(path).manifest["about"]
+    folder = pathlib.Path(start_from)
+    if (folder / runs.FILE).exists():
+        if runs.read(start_from)["state"] != runs.COMPLETE:
+            raise InputError(
+                f"--start_from={start_from}: not complete; --resume it first"
+            )
+        folder = folder / CHECKPOINT
+    about = checkpoints.open_backbone(folder).manifest.get("about")
+    if about is None:
+        raise InputError(
+            f"--start_from={start_from}: no network that train_backbone made"
+        )
     told = {name: about[name] for name in ("command", "minutes", "steps")}
     earlier = about.get("start_from")
     return told | ({"start_from": earlier} if earlier else {})
@@ -318,7 +336,9 @@ def _define_flags() -> None:
         "start_from",
         None,
         "Finished run of the same recipe on the same people: begins with its weights "
-        "and its classifier, while the learning rate rises and falls anew.",
+        "and its classifier, while the learning rate rises and falls anew. Or a "
+        "checkpoint, by name or folder: its classifier, which is not in it, is made of "
+        "the people's mean templates.",
     )
     flags.DEFINE_float("width", None, "Multiplier of the network's channels.")
     flags.DEFINE_integer("image_size", None, "Side of the crops, px.")

@@ -222,10 +222,29 @@ def load_backbone(path_or_name: str | os.PathLike[str]) -> Backbone:
     if name in BACKBONES:
         load, preprocess = BACKBONES[name]
         return Backbone(load(), preprocess)
-    network, preprocess, _ = load_checkpoint(_folder_of(name, [*BACKBONES]))
-    if preprocess is None:
+    found = open_backbone(name)
+    assert found.preprocess is not None
+    return Backbone(found.network, found.preprocess)
+
+
+def open_backbone(path_or_name: str | os.PathLike[str]) -> Checkpoint:
+    """Loads what `load_backbone` does, with all that the checkpoint says of it.
+
+    Args:
+        path_or_name: the folder, or the name of one that ships.
+
+    Returns:
+        Checkpoint of a backbone; one that was trained here tells how in `about`, an
+        entry of the manifest.
+
+    Raises:
+        InputError: if it is no sound checkpoint of a backbone.
+    """
+    name = os.fspath(path_or_name)
+    checkpoint = load_checkpoint(_folder_of(name, [*BACKBONES]))
+    if checkpoint.preprocess is None:
         raise InputError(f"{name}: it holds a decoder; give a backbone's")
-    return Backbone(network, preprocess)
+    return checkpoint
 
 
 def _folder_of(name: str, others: Sequence[str] = ()) -> pathlib.Path:

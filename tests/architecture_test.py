@@ -191,6 +191,7 @@ facedirs_jax.training.composites
 facedirs_jax.training.crop_sets
 facedirs_jax.training.validation
 facedirs_jax.training.export
+facedirs_jax.training.fine_tuning
 facedirs_jax.training.cards
 facedirs_jax.training.perception
 facedirs_jax.training.decoder_losses

@@ -27,9 +27,14 @@ def arrays_of(network: Any) -> dict[str, Any]:
 
 def shapes_of(network: Any) -> dict[str, tuple[int, ...]]:
     """Shapes of the same, of a module that may be abstract."""
+    return shapes_of_state(nnx.state(network))
+
+
+def shapes_of_state(state: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes of the variables of a module's state, or of a part of it, any shape."""
     return {
         ".".join(map(str, path)): tuple(variable.shape)
-        for path, variable in nnx.to_flat_state(nnx.state(network))
+        for path, variable in nnx.to_flat_state(state)
     }
 
 
@@ -47,17 +52,29 @@ def filled(network: Any, arrays: Mapping[str, Any]) -> Any:
         ValueError: if the names or shapes are not those of the network.
     """
     graphdef, state = nnx.split(network)
-    flat = nnx.to_flat_state(state)
     wanted = shapes_of(network)
     given = {name: tuple(array.shape) for name, array in arrays.items()}
     if wanted != given:
         differing = sorted({*wanted.items()} ^ {*given.items()})
         raise ValueError(f"these arrays are not those of the network: {differing}")
+    return nnx.merge(graphdef, filled_state(state, arrays))
+
+
+def filled_state(state: Any, arrays: Mapping[str, Any]) -> Any:
+    """A module's state, or a part of it, of given arrays.
+
+    Args:
+        state: of variables of any shape, abstract or not; it is left as it is.
+        arrays: by the paths of `arrays_of`, of the same shapes; more are left out.
+
+    Returns:
+        A state of the same structure.
+    """
     leaves = [
         (path, variable.replace(jnp.asarray(arrays[".".join(map(str, path))])))
-        for path, variable in flat
+        for path, variable in nnx.to_flat_state(state)
     ]
-    return nnx.merge(graphdef, nnx.from_flat_state(leaves))
+    return nnx.from_flat_state(leaves)
 
 
 def initialise(key: jax.Array, network: Any) -> Any:

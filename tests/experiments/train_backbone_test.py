@@ -170,6 +170,23 @@ def test_a_run_begins_where_another_ended(whole, command, tmp_path):
     assert f"--start_from={whole[0]}" in card
 
 
+def test_a_run_begins_with_a_checkpoint_whose_classifier_is_lost(
+    whole, command, tmp_path
+):
+    checkpoint = whole[0] / "checkpoint"
+    process = command(tmp_path / "out", f"--start_from={checkpoint}", "--max_steps=1")
+    _, told = process.communicate(timeout=300)
+    assert process.returncode == 0, told
+    trained = next(r["accuracy"] for r in curve(whole[0])[::-1] if "loss" in r)
+    first = next(r for r in curve(tmp_path / "out") if r.get("step") == 1)
+    assert first["accuracy"] >= trained > 1 / 8
+    earlier, about = (
+        load_checkpoint(path).manifest["about"]
+        for path in (checkpoint, tmp_path / "out" / "checkpoint")
+    )
+    assert about["start_from"]["command"] == earlier["command"]
+
+
 def config(data, out, **changes):
     recipe = recipes.adapted(
         recipes.RECIPES["iresnet_arcface"],
@@ -205,9 +222,9 @@ def test_one_person_and_a_batch_beyond_the_data_are_refused(data, tmp_path):
 @pytest.mark.parametrize(
     ("run_json", "named"),
     [
-        (None, "no run of train_backbone lies there"),
-        ({"state": "complete", "settings": {}}, "no run of train_backbone lies there"),
-        ({"state": "unfinished", "settings": {}}, "not complete; --resume it first"),
+        (None, "{0}: .* is missing"),
+        ({"state": "complete", "settings": {}}, "no network '{0}/checkpoint'"),
+        ({"state": "unfinished", "settings": {}}, "^--start_from={0}: not complete; "),
     ],
 )
 def test_a_run_that_none_can_start_from_is_refused(data, tmp_path, run_json, named):
@@ -216,7 +233,7 @@ def test_a_run_that_none_can_start_from_is_refused(data, tmp_path, run_json, nam
     if run_json is not None:
         (earlier / "run.json").write_text(json.dumps(run_json))
     asked = config(data, tmp_path / "out", start_from=str(earlier))
-    with pytest.raises(InputError, match=f"^--start_from={earlier}: {named}$"):
+    with pytest.raises(InputError, match=named.format(earlier)):
         train_backbone.run(asked)
     assert not (tmp_path / "out").exists()
 

@@ -1,0 +1,114 @@
+"""Begins a training with a network that is there but has lost its classifier."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from facedirs_jax.errors import InputError
+from facedirs_jax.templates import embed
+
+from . import weights
+from .backbone_step import BackboneState
+from .recipes import BackboneRecipe
+
+
+class Known(NamedTuple):
+    """Pictures of people, as the training has them.
+
+    Attributes:
+        crops: [N, S, S, 3] uint8 RGB.
+        identities: [N] str or int, whose each is.
+    """
+
+    crops: np.ndarray
+    identities: np.ndarray
+
+
+def fine_tuned(
+    state: BackboneState, network: Any, recipe: BackboneRecipe, known: Known
+) -> BackboneState:
+    """A beginning with a network's weights and a classifier made of people's templates.
+
+    Args:
+        state: that begins, arrays of any shape.
+        network: of the recipe, with its weights.
+        recipe: of the training.
+        known: what will be trained on.
+
+    Returns:
+        BackboneState whose optimiser has seen nothing.
+
+    Raises:
+        InputError: if the network is another one than is trained, or one whose
+            normalisations were folded away when it was written.
+    """
+    arrays = weights.arrays_of(network)
+    for part in (state.network, state.stats):
+        wanted = weights.shapes_of_state(part)
+        missing = sorted(
+            name for name, shape in wanted.items() if _shape(arrays.get(name)) != shape
+        )
+        if missing:
+            raise InputError(
+                f"the network to begin with has no {missing[0]} of shape "
+                f"{list(wanted[missing[0]])}; begin with one of the same recipe, or, "
+                "since VGG16 loses its normalisations when it is written, with its run"
+            )
+    head = mean_classifier(
+        np.asarray(embed(network, recipe.preprocess(), known.crops)),
+        known.identities,
+        angular=recipe.loss == "arcface",
+    )
+    return state._replace(
+        network=weights.filled_state(state.network, arrays),
+        stats=weights.filled_state(state.stats, arrays),
+        head=head,
+    )
+
+
+def mean_classifier(
+    embeddings: np.ndarray, identities: np.ndarray, *, angular: bool
+) -> dict[str, jnp.ndarray]:
+    """The classifier that compares with the mean of each person's embeddings.
+
+    With softmax that is Bayes' rule for people who are normally distributed around
+    their means, alike in all directions (Bishop, "Pattern Recognition and Machine
+    Learning", eq. 4.68 to 4.70), of embeddings that are standardised as the
+    loss does.
+
+    Args:
+        embeddings: [N, D] float32.
+        identities: [N] str or int, C different ones; classes are in their order.
+        angular: for arcface, which compares directions.
+
+    Returns:
+        `kernel` [D, C] float32, and `bias` [C] unless `angular`.
+
+    Raises:
+        InputError: if nobody has two pictures, so that nothing is known of how far
+            pictures of one person lie apart.
+    """
+    _, labels, counts = np.unique(identities, return_inverse=True, return_counts=True)
+    spare = int((counts - 1).sum())
+    if not angular:
+        embeddings = (embeddings - embeddings.mean(0)) / np.sqrt(
+            embeddings.var(0) + 1e-5
+        )
+    means = np.zeros((len(counts), embeddings.shape[1]))
+    np.add.at(means, labels, embeddings)
+    means /= counts[:, None]
+    if angular:
+        lengths = np.linalg.norm(means, axis=1, keepdims=True)
+        return {"kernel": jnp.asarray((means / lengths).T, jnp.float32)}
+    if not spare:
+        raise InputError("nobody has two pictures to fine-tune with")
+    variance = ((embeddings - means[labels]) ** 2).sum() / spare / means.shape[1]
+    return {
+        "kernel": jnp.asarray(means.T / variance, jnp.float32),
+        "bias": jnp.asarray(-(means**2).sum(1) / (2 * variance), jnp.float32),
+    }
+
+
+def _shape(array: Any) -> tuple[int, ...] | None:
+    return None if array is None else tuple(array.shape)

@@ -1,0 +1,86 @@
+"""Networks that begin with the weights of others, and classifiers made of means."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facedirs_jax.errors import InputError
+from facedirs_jax.training import fine_tuning, recipes, weights
+from facedirs_jax.training.backbone_training import backbone_training
+from facedirs_jax.training.fine_tuning import Known, mean_classifier
+from facedirs_jax.training.objective import Objective, loss_and_accuracy
+
+SMALL = {"width": 0.0625, "image_size": 32, "batch": 4}
+
+
+def begun(name, seed):
+    recipe = recipes.adapted(recipes.RECIPES[name], SMALL)
+    crops = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), np.uint8)
+    known = Known(crops, np.repeat(np.arange(4), 2))
+    rows = np.arange(8)
+    training = backbone_training(recipe, crops, rows, known.identities, seed=seed)
+    return recipe, known, training
+
+
+@pytest.mark.parametrize("name", ["resnet50_softmax", "iresnet_arcface"])
+def test_the_weights_are_the_networks_and_the_optimiser_is_new(name):
+    recipe, known, training = begun(name, seed=0)
+    network = training.network_of(training.state)
+    other = begun(name, seed=1)[2].state
+    state = fine_tuning.fine_tuned(other, network, recipe, known)
+    found = weights.arrays_of(training.network_of(state))
+    for path, array in weights.arrays_of(network).items():
+        np.testing.assert_array_equal(found[path], array, err_msg=path)
+    assert state.optimiser is other.optimiser
+    shapes = jax.tree.map(jnp.shape, (state.head, other.head))
+    assert shapes[0] == shapes[1]
+
+
+def test_folded_normalisations_and_another_width_are_refused():
+    recipe, known, training = begun("vgg16_softmax", seed=0)
+    network = training.network_of(training.state)
+    with pytest.raises(InputError, match="begin with one of the same recipe, or"):
+        fine_tuning.fine_tuned(training.state, network, recipe, known)
+    _, _, other = begun("resnet50_softmax", seed=0)
+    with pytest.raises(InputError, match=r"has no .* of shape"):
+        fine_tuning.fine_tuned(other.state, network, recipe, known)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "arcface"])
+def test_the_classifier_of_means_tells_people_apart(loss):
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat(np.arange(20), 5))
+    centres = rng.normal(size=(20, 16))
+    embeddings = centres[labels] + 0.1 * rng.normal(size=(100, 16)) + 3.0
+    if loss == "arcface":
+        embeddings = embeddings - 3.0
+    embeddings = embeddings.astype(np.float32)
+    head = mean_classifier(embeddings, labels, angular=loss == "arcface")
+    found, accuracy = loss_and_accuracy(
+        jax.random.key(0),
+        jnp.asarray(embeddings),
+        head,
+        jnp.asarray(labels),
+        Objective(loss, 20, margin=0.0),
+        jnp.int32(0),
+    )
+    assert accuracy == 1.0
+    assert found < 0.1 * np.log(20)
+
+
+def test_the_classifier_is_bayes_rule():
+    labels = np.array([0, 0, 1, 1])
+    x = np.array([[-2.0], [-1.0], [1.0], [2.0]], np.float32)
+    head = mean_classifier(x, labels, angular=False)
+    z = x / np.sqrt(x.var() + 1e-5)
+    mean = z[2:].mean()
+    variance = 4 * (z[0, 0] + mean) ** 2 / 2
+    expected = 2 * mean * z[:, 0] / variance  # log odds of person 1
+    logits = z @ np.asarray(head["kernel"]) + np.asarray(head["bias"])
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], expected, rtol=1e-5)
+
+
+def test_people_with_one_picture_each_cannot_be_fine_tuned_on():
+    with pytest.raises(InputError, match="nobody has two pictures"):
+        mean_classifier(np.eye(3, dtype=np.float32), np.arange(3), angular=False)
