@@ -100,6 +100,7 @@ facedirs_jax.conversion.containers
 facedirs_jax.backbones.cards
 facedirs_jax.backbones.preprocess
 facedirs_jax.backbones.recipe
+facedirs_jax.backbones.convolution
 facedirs_jax.backbones.layers
 facedirs_jax.regional
 facedirs_jax.backbones.dlib_resnet

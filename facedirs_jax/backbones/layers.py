@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from facedirs_jax.backbones.convolution import convolve
 from facedirs_jax.conversion.strict import Rule
 from facedirs_jax.errors import InputError
 
@@ -171,7 +172,15 @@ class ConvUnit(nnx.Module):
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = self.conv(x)
+        dtype = self.conv.dtype
+        x = convolve(
+            x.astype(dtype),
+            self.conv.kernel[...].astype(dtype),
+            strides=self.strides,
+            padding=self.padding,
+        )
+        if self.conv.bias is not None:
+            x += self.conv.bias[...].astype(dtype)
         if self.bn is not None:
             x = self.bn(x)
         return nnx.relu(x) if self.relu else x
