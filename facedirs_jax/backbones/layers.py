@@ -7,6 +7,8 @@ Every stage of a trunk carries a `reach`: which rows and columns of its input an
 depends on, so that code that runs a trunk on a window only can read it off.
 """
 
+import functools
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -204,6 +206,8 @@ class MaxPool(nnx.Module):
         self.padding = _padding(padding)
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        if self.strides == self.kernel_size and self.padding == ((0, 0), (0, 0)):
+            return _largest_of_tiles(x, self.kernel_size[0])
         return jax.lax.reduce_window(
             x,
             -jnp.inf,
@@ -217,6 +221,15 @@ class MaxPool(nnx.Module):
     def reach(self) -> Reaches:
         """Which inputs an output depends on."""
         return _reach(self.kernel_size, self.strides, self.padding)
+
+
+def _largest_of_tiles(x: jax.Array, side: int) -> jax.Array:
+    """Windows that do not overlap: their gradient is far cheaper than a scatter."""
+    rows, columns = (size // side * side for size in x.shape[1:3])
+    places = itertools.product(range(side), repeat=2)
+    return functools.reduce(
+        jnp.maximum, [x[:, i:rows:side, j:columns:side] for i, j in places]
+    )
 
 
 def scaled(width: float, channels: int) -> int:
