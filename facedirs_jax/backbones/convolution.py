@@ -5,6 +5,7 @@ filtering, F(2 x 2, 3 x 3) of Lavin and Gray, "Fast algorithms for convolutional
 networks" (1509.09308), section 4.1: 16 products instead of 36 for a tile of 2 x 2
 outputs, and matrix products instead of XLA's convolution. Exact but for rounding, which
 is of the size of the convolution's own. On other devices the compiler chooses.
+Everywhere, kernels of 1 x 1 are matrix products.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,6 +41,8 @@ def convolve(
             x, kernel, strides, padding, dimension_numbers=names
         )
 
+    if kernel.shape[:2] == (1, 1) and padding == ((0, 0), (0, 0)):
+        return x[:, :: strides[0], :: strides[1]] @ kernel[0, 0]
     if not _minimal(kernel, strides):
         return direct(x, kernel)
     return jax.lax.platform_dependent(

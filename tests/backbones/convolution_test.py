@@ -88,7 +88,6 @@ def test_it_is_used_between_many_channels_alone():
     many = (3, 3, CHANNELS, CHANNELS)
     assert convolutions(many) == 0
     assert convolutions((3, 3, CHANNELS, CHANNELS - 1)) == 1
-    assert convolutions((1, 1, CHANNELS, CHANNELS)) == 1
     assert convolutions(many, strides=(2, 2)) == 1
     assert convolutions(many, dtype=jnp.bfloat16) == 1
 
@@ -99,3 +98,15 @@ def test_both_ways_give_the_same(monkeypatch):
     monkeypatch.setattr(convolution, "CHANNELS", CHANNELS + 1)
     expected = convolve(x, kernel, strides=(1, 1), padding=PADS[0])
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 3)])
+def test_kernels_of_one_place_are_convolutions(strides):
+    x, kernel = random((2, 5, 6, 3)), random((1, 1, 3, 4), 1)
+    found = convolve(x, kernel, strides=strides, padding=PADS[1])
+    names = ("NHWC", "HWIO", "NHWC")
+    expected = jax.lax.conv_general_dilated(
+        x, kernel, strides, PADS[1], dimension_numbers=names
+    )
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, atol=1e-5)
