@@ -18,6 +18,7 @@ from flax import nnx
 
 from facedirs_jax import files
 from facedirs_jax.backbones.cards import UNTRAINED, WeightCard
+from facedirs_jax.backbones.convolution import Conv
 from facedirs_jax.backbones.layers import MaxPool, Reach, Reaches
 from facedirs_jax.backbones.preprocess import Preprocess
 from facedirs_jax.backbones.recipe import Recipe
@@ -109,11 +110,11 @@ class ResidualBlock(nnx.Module):
     def __init__(self, channels: int, width: int, *, halve: bool, rngs: nnx.Rngs):
         self.halve = halve
         stride, padding = (2, 0) if halve else (1, 1)
-        self.conv1 = nnx.Conv(
+        self.conv1 = Conv(
             channels, width, (3, 3), strides=stride, padding=padding, rngs=rngs
         )
         self.affine1 = Affine(width)
-        self.conv2 = nnx.Conv(width, width, (3, 3), padding=1, rngs=rngs)
+        self.conv2 = Conv(width, width, (3, 3), padding=1, rngs=rngs)
         self.affine2 = Affine(width)
 
     def __call__(self, x: jax.Array) -> jax.Array:

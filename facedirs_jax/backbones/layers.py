@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from facedirs_jax.backbones.convolution import convolve
+from facedirs_jax.backbones.convolution import Conv
 from facedirs_jax.conversion.strict import Rule
 from facedirs_jax.errors import InputError
 
@@ -157,7 +157,7 @@ class ConvUnit(nnx.Module):
         self.strides = (stride, stride)
         self.padding = _padding(padding)
         self.relu = relu
-        self.conv = nnx.Conv(
+        self.conv = Conv(
             channels,
             width,
             self.kernel_size,
@@ -174,15 +174,7 @@ class ConvUnit(nnx.Module):
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        dtype = self.conv.dtype
-        x = convolve(
-            x.astype(dtype),
-            self.conv.kernel[...].astype(dtype),
-            strides=self.strides,
-            padding=self.padding,
-        )
-        if self.conv.bias is not None:
-            x += self.conv.bias[...].astype(dtype)
+        x = self.conv(x)
         if self.bn is not None:
             x = self.bn(x)
         return nnx.relu(x) if self.relu else x

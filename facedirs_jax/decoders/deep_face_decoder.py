@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from facedirs_jax.backbones.cards import UNTRAINED, WeightCard
+from facedirs_jax.backbones.convolution import Conv
 from facedirs_jax.backbones.layers import check_config, scaled
 from facedirs_jax.decoders.layers import check_templates
 from facedirs_jax.errors import InputError
@@ -81,7 +82,7 @@ class NormedConv(nnx.Module):
         self, channels: int, width: int, config: DeepFaceDecoderConfig, rngs: nnx.Rngs
     ):
         dtype = jnp.dtype(config.dtype)
-        self.conv = nnx.Conv(channels, width, (3, 3), padding=1, dtype=dtype, rngs=rngs)
+        self.conv = Conv(channels, width, (3, 3), padding=1, dtype=dtype, rngs=rngs)
         self.norm = _group_norm(width, config, rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:

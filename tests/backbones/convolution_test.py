@@ -1,12 +1,20 @@
 """Minimal filtering against XLA's convolution, and where it is used."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from facedirs_jax.backbones import convolution
-from facedirs_jax.backbones.convolution import CHANNELS, convolve, minimal_filtering
+from facedirs_jax.backbones.convolution import (
+    CHANNELS,
+    FEW_CHANNELS,
+    NARROW,
+    SMALL_MAP,
+    convolve,
+    minimal_filtering,
+)
 
 PADS = [((1, 1), (1, 1)), ((0, 0), (0, 0)), ((0, 1), (2, 0))]
 
@@ -60,44 +68,44 @@ def _float64(x, kernel):
     )
 
 
-def test_its_gradients_are_the_convolutions():
-    x, kernel = random((2, 5, 6, 3)), random((3, 3, 3, 4), 1)
-    weights = random((2, 5, 6, 4), 2)
+@pytest.mark.parametrize("kernel_size", [(3, 3), (1, 3), (2, 5)])
+@pytest.mark.parametrize("padding", PADS)
+@pytest.mark.parametrize("channels", [NARROW - 1, NARROW, FEW_CHANNELS])
+def test_gradients_are_the_convolutions(channels, padding, kernel_size):
+    x, kernel = random((2, 5, 6, channels)), random((*kernel_size, channels, channels))
+    shape = direct(x, kernel, padding).shape
+    weights = random(shape, 2)
 
     def gradients(convolved):
-        return jax.grad(
-            lambda *given: (weights * convolved(*given, PADS[0])).sum(), (0, 1)
+        return jax.jit(
+            jax.grad(lambda *given: (weights * convolved(*given)).sum(), (0, 1))
         )(x, kernel)
 
-    for found, expected in zip(
-        gradients(minimal_filtering), gradients(direct), strict=True
-    ):
-        np.testing.assert_allclose(found, expected, atol=1e-4)
+    found = gradients(functools.partial(convolve, strides=(1, 1), padding=padding))
+    expected = gradients(functools.partial(direct, padding=padding))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
-def convolutions(kernel_shape, strides=(1, 1), dtype=jnp.float32):
-    """How many of XLA's convolutions a compiled `convolve` holds."""
-    x = jax.ShapeDtypeStruct((1, 6, 6, kernel_shape[2]), dtype)
+def convolutions(kernel_shape, strides=(1, 1), dtype=jnp.float32, side=6):
+    """How many of XLA's convolutions a lowered `convolve` holds."""
+    x = jax.ShapeDtypeStruct((1, side, side, kernel_shape[2]), dtype)
     kernel = jax.ShapeDtypeStruct(kernel_shape, dtype)
     function = jax.jit(lambda x, k: convolve(x, k, strides=strides, padding=PADS[0]))
     return str(function.lower(x, kernel).compiler_ir()).count("stablehlo.convolution")
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="it is for CPUs alone")
-def test_it_is_used_between_many_channels_alone():
-    many = (3, 3, CHANNELS, CHANNELS)
-    assert convolutions(many) == 0
-    assert convolutions((3, 3, CHANNELS, CHANNELS - 1)) == 1
-    assert convolutions(many, strides=(2, 2)) == 1
-    assert convolutions(many, dtype=jnp.bfloat16) == 1
-
-
-def test_both_ways_give_the_same(monkeypatch):
-    x, kernel = random((1, 6, 7, CHANNELS)), random((3, 3, CHANNELS, CHANNELS), 1)
-    found = convolve(x, kernel, strides=(1, 1), padding=PADS[0])
-    monkeypatch.setattr(convolution, "CHANNELS", CHANNELS + 1)
-    expected = convolve(x, kernel, strides=(1, 1), padding=PADS[0])
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+def test_minimal_filtering_is_used_where_it_pays_alone():
+    few, many = ((3, 3, width, width) for width in (FEW_CHANNELS, CHANNELS))
+    large = round(SMALL_MAP**0.5) + 1
+    assert convolutions(few) == convolutions(many, side=large) == 0
+    assert convolutions(few, side=large) == 1
+    assert convolutions((3, 3, FEW_CHANNELS, FEW_CHANNELS - 1)) == 1
+    assert convolutions((1, 3, FEW_CHANNELS, FEW_CHANNELS)) == 1
+    assert convolutions(few, strides=(2, 2)) == 1
+    assert convolutions(few, dtype=jnp.bfloat16) == 1
 
 
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 3)])

@@ -285,8 +285,8 @@ def test_a_stride_on_the_3x3_convolution_would_be_seen(arrays, crops):
     recipe = tiny("cydonia")
     network = filled(recipe, arrays)
     for stage in (network.layer2, network.layer3, network.layer4):
-        stage[0].reduce.strides = (1, 1)
-        stage[0].conv.strides = (2, 2)  # as torchvision has it
+        stage[0].reduce.conv.strides = (1, 1)
+        stage[0].conv.conv.strides = (2, 2)  # as torchvision has it
     found = forward(network, recipe.preprocess(crops))
     expected = expected_of("cydonia", arrays, crops)
     assert relative_error(found, expected) > 1000 * PARITY
