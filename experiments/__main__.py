@@ -8,8 +8,8 @@ import runpy
 import sys
 
 _NOT_COMMANDS = {
-    *("__init__", "__main__", "inputs", "labelled", "launch", "networks", "run_flags"),
-    *("torch_networks", "traversals"),
+    *("__init__", "__main__", "grid_networks", "inputs", "labelled", "launch"),
+    *("networks", "run_flags", "torch_networks", "traversals"),
 }
 
 

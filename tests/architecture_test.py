@@ -237,6 +237,7 @@ experiments.map_space
 experiments.discover_labelled
 experiments.traversals
 experiments.bench_directions
+experiments.grid_networks
 experiments.bench_grid
 experiments.build_dataset
 experiments.check_decoder

@@ -23,6 +23,7 @@ def test_all_contenders_are_timed_and_give_the_same_templates(portraits, tmp_pat
         regions=("nose", "eyes"),
         chunk=4,
         blends=6,
+        face_donors=2,
         rounds=2,
     )
     assert bench_grid.run(config) == 0
