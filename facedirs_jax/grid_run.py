@@ -37,7 +37,7 @@ from facedirs_jax.regional import (
     region_windows,
     window_templates,
 )
-from facedirs_jax.templates import templates_of
+from facedirs_jax.templates import template_dim, templates_of
 
 CHUNK = 64  # blends made and embedded at once
 SEGMENT = 16  # chunks summed in float32 on the device before they join the float64 sums
@@ -59,6 +59,18 @@ class Segment(NamedTuple):
     state: GridState
     pairs: np.ndarray
     templates: np.ndarray | None
+
+
+class Traced(NamedTuple):
+    """What a grid computes, traced and not run.
+
+    Attributes:
+        chunk: embeds one chunk of blends.
+        segment: adds up the templates of `SEGMENT` chunks.
+    """
+
+    chunk: jax.stages.Traced
+    segment: jax.stages.Traced
 
 
 class _Resident(NamedTuple):
@@ -264,6 +276,83 @@ def run_grid(
         )
 
 
+def traced_grid(
+    network: Network,
+    preprocess: Preprocess,
+    grid: Grid,
+    *,
+    faces: int,
+    chunk: int,
+    window: tuple[int, int] | None = None,
+) -> Traced:
+    """Traces what `run_grid` computes, for an analysis of its cost; computes nothing.
+
+    Args:
+        network: as given by `load_backbone`, or of shapes in the place of arrays.
+        preprocess: of the network.
+        grid: donors, rows of so many faces.
+        faces: N, whose crops and masks are on the device.
+        chunk: blends embedded at once, the static shape.
+        window: rows and columns that a region changes, to embed blends by what it can
+            change, of `region_windows`; None to embed whole blends.
+
+    Returns:
+        Traced.
+
+    Raises:
+        ValueError: if the window does not lie within a crop, or the network does not
+            tell its stages.
+    """
+    shaped: Any = jax.ShapeDtypeStruct
+    side, dim = preprocess.size, template_dim(network, preprocess)
+    rows = len(grid.face_donors)
+    resident = _Resident(
+        Grid(*(shaped(array.shape, array.dtype) for array in grid)),
+        shaped((faces, side, side, 3), jnp.uint8),
+        shaped((faces, side, side), jnp.float32),
+        shaped((rows, dim), jnp.float32),
+        shaped((rows, 2), jnp.int32),
+    )
+    cells = shaped((chunk,), jnp.int32)
+    options: dict[str, Any] = {"preprocess": preprocess, "color_transfer": "none"}
+    if window is None:
+        embed = _embed_chunk.trace(network, resident, cells, **options)
+    elif isinstance(network, Staged):
+        plan = make_plan(network, preprocess, window)
+        of_donor = functools.partial(_donor_maps, preprocess=preprocess, plan=plan)
+        maps = jax.eval_shape(of_donor, network, resident, shaped((), jnp.int32))
+        embed = _embed_windows.trace(
+            *(network, resident, maps, cells), plan=plan, **options
+        )
+    else:
+        raise ValueError(f"{type(network).__name__} does not tell its stages")
+    blocks = (int(grid.face_blocks.max()) + 1, int(grid.region_blocks.max()) + 1)
+    added = _summed.trace(
+        resident,
+        shaped((SEGMENT * chunk,), jnp.int32),
+        [shaped((chunk, dim), jnp.float32)] * SEGMENT,
+        blocks=blocks,
+    )
+    return Traced(embed, added)
+
+
+def chunk_size(grid: Grid, most: int, *, by_row: bool, parts: int = 1) -> int:
+    """Cells of every chunk of a grid.
+
+    Args:
+        grid: the grid.
+        most: blends in a chunk.
+        by_row: whether a chunk has one face donor; rows are then divided evenly.
+        parts: a multiple of which the size is.
+
+    Returns:
+        Their number.
+    """
+    columns = len(grid.region_donors)
+    even = -(-columns // -(-columns // most)) if by_row else most
+    return -(-even // parts) * parts
+
+
 def part_of(grid: Grid, process: int, processes: int) -> tuple[int, int]:
     """The cells of one of several processes that share a grid: whole rows of it.
 
@@ -330,10 +419,8 @@ class _Chunks(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Cells of every chunk; rows are divided evenly."""
-        columns = len(self.grid.region_donors)
-        even = -(-columns // -(-columns // self.most)) if self.by_row else self.most
-        return -(-even // self.parts) * self.parts
+        """Cells of every chunk."""
+        return chunk_size(self.grid, self.most, by_row=self.by_row, parts=self.parts)
 
     def segment_end(self, first: int) -> int:
         """Cell after the last of the segment that begins with `first`."""

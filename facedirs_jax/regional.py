@@ -175,12 +175,13 @@ def make_plan(
 
 def _map_shapes(network: Staged, side: int) -> list[tuple[int, int]]:
     """Rows and columns of every stage's input, and of the last one's output."""
+
+    def outputs(network: Staged, x: jax.Array) -> list[jax.Array]:
+        return [x := stage(x) for stage in network.trunk]
+
     x = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-    shapes = [(side, side)]
-    for stage in network.trunk:
-        x = jax.eval_shape(stage, x)
-        shapes.append((x.shape[1], x.shape[2]))
-    return shapes
+    shapes = [y.shape for y in jax.eval_shape(outputs, network, x)]
+    return [(side, side), *((rows, columns) for _, rows, columns, _ in shapes)]
 
 
 def _span(reach: Reach, window: int, whole: int, whole_out: int) -> Span:

@@ -39,8 +39,11 @@ def template_dim(network: Network, preprocess: Preprocess) -> int:
     """Number of dimensions D of a network's templates [B, D]; computes nothing."""
     size = preprocess.size
     images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-    found = jax.eval_shape(lambda x: templates_of(network, preprocess, x), images)
-    return found.shape[1]
+
+    def templates(network: Network, images: jax.Array) -> jax.Array:
+        return templates_of(network, preprocess, images)
+
+    return jax.eval_shape(templates, network, images).shape[1]
 
 
 def embed(network: Network, preprocess: Preprocess, images: Any) -> jax.Array:

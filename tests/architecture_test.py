@@ -16,6 +16,7 @@ facedirs_jax.errors
 facedirs_jax.devices
 experiments.run_flags
 facedirs_jax.evaluation.saturation
+facedirs_jax.roofline
 facedirs_jax.files
 facedirs_jax.progress
 facedirs_jax.dlib_models
