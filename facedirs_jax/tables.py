@@ -98,3 +98,11 @@ def plain_text(rows: Sequence[Row]) -> str:
         ]
         lines.append("  ".join(parts).rstrip())
     return "\n".join(lines)
+
+
+def markdown_text(rows: Sequence[Row]) -> str:
+    """A table in Markdown, cells as `plain_text` shows them; ends with a new line."""
+    header = header_of(rows)
+    cells = [[shown(row.get(name)) for name in header] for row in rows]
+    lines = [header, ["---"] * len(header), *cells]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

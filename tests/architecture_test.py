@@ -240,6 +240,7 @@ experiments.traversals
 experiments.bench_directions
 experiments.grid_networks
 experiments.bench_grid
+experiments.predict_gpu
 experiments.build_dataset
 experiments.check_decoder
 experiments.check_rendered_faces

@@ -39,3 +39,11 @@ def test_text_stands_in_columns_with_numbers_on_the_right():
         "dark           0                   0.5000",
     ]
     assert tables.plain_text([]) == "" and tables.csv_text([]) == "\n"
+
+
+def test_markdown_holds_the_same_cells():
+    lines = tables.markdown_text(ROWS).splitlines()
+    assert lines[0] == "| condition | pairs | auc | rate | note |"
+    assert lines[1] == "| --- | --- | --- | --- | --- |"
+    assert lines[3] == "| smile | 7 |  | 123.5 | few |"
+    assert len(lines) == 2 + len(ROWS)
