@@ -11,7 +11,7 @@ several are trained on together. Faces are found and cropped as the network want
 each epoch, and one tests the end result; the weights with the best validation are kept.
 A recipe is all settings of a training, and flags change some of them. --first_people
 begins with a few people before all; --start_from with the weights of a run that has
-ended, or of a checkpoint; the card then tells the commands of both.
+ended, on these people or others, or of a checkpoint; the card then tells both commands.
 
 Written to --out_dir: checkpoint/ (the network, with a card of data, command, metrics),
 metrics.jsonl (a line a step, and one a validation), run.json. A run that was killed
@@ -42,7 +42,10 @@ from facedirs_jax.training import (
     reproduction,
     validation,
 )
-from facedirs_jax.training.backbone_training import backbone_training
+from facedirs_jax.training.backbone_training import (
+    BackboneTraining,
+    backbone_training,
+)
 from facedirs_jax.training.crop_sets import CropSet, load_crops
 from facedirs_jax.training.objective import LOSSES
 from facedirs_jax.training.photos import (
@@ -144,7 +147,7 @@ def _train(
         checkpoint_seconds=config.checkpoint_seconds,
         precision=config.precision,
     )
-    state = _begun(config, training.state, crops)
+    state = _begun(config, training, crops)
     held_out = _held_out(crops, "validation", config.validation_identities)
     evaluate = held_out and validation.evaluation(
         training.network_of, config.recipe.preprocess(), held_out
@@ -160,18 +163,24 @@ def _train(
 
 
 def _begun(
-    config: Config, state: backbone_step.BackboneState, crops: CropSet
+    config: Config, training: BackboneTraining, crops: CropSet
 ) -> backbone_step.BackboneState:
     """The state to begin with: new, of a run, or of a checkpoint."""
     if config.start_from is None:
-        return state
-    if (pathlib.Path(config.start_from) / runs.FILE).exists():
-        earlier = loop.best_state(pathlib.Path(config.start_from), state)
-        return backbone_step.with_weights(state, earlier)
+        return training.state
+    folder = pathlib.Path(config.start_from)
     rows, identities = crops.of_split("train")
     known = fine_tuning.Known(crops.crops[rows], identities)
-    network = checkpoints.open_backbone(config.start_from).network
-    return fine_tuning.fine_tuned(state, network, config.recipe, known)
+    if not (folder / runs.FILE).exists():
+        network = checkpoints.open_backbone(config.start_from).network
+        return fine_tuning.of_network(training, network, config.recipe, known)
+    if runs.read(folder)["settings"]["data_sha256"] == crops.fingerprint:
+        earlier = loop.best_state(folder, training.state)
+        return backbone_step.with_weights(training.state, earlier)
+    people = checkpoints.open_backbone(folder / CHECKPOINT).manifest["about"]["people"]
+    like = backbone_step.for_people(training.state, people)
+    earlier = loop.best_state(folder, like)
+    return fine_tuning.of_others(training, earlier, config.recipe, known)
 
 
 def _beginning(start_from: str | None) -> dict[str, Any] | None:
@@ -335,10 +344,10 @@ def _define_flags() -> None:
     flags.DEFINE_string(
         "start_from",
         None,
-        "Finished run of the same recipe on the same people: begins with its weights "
-        "and its classifier, while the learning rate rises and falls anew. Or a "
-        "checkpoint, by name or folder: its classifier, which is not in it, is made of "
-        "the people's mean templates.",
+        "Finished run of the same recipe: begins with its weights, while the learning "
+        "rate rises and falls anew; and with its classifier, if the people are the "
+        "same, else with one made of the people's mean templates. Or a checkpoint, by "
+        "name or folder, whose classifier is not in it.",
     )
     flags.DEFINE_float("width", None, "Multiplier of the network's channels.")
     flags.DEFINE_integer("image_size", None, "Side of the crops, px.")

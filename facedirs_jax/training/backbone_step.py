@@ -146,6 +146,27 @@ def with_weights(state: BackboneState, earlier: BackboneState) -> BackboneState:
     )
 
 
+def for_people(state: BackboneState, people: int) -> BackboneState:
+    """The same of another number of people.
+
+    Args:
+        state: arrays of any shape.
+        people: how many to tell apart.
+
+    Returns:
+        BackboneState whose classifier, and what the optimiser knows of it, is zeros.
+    """
+
+    def resized(path: tuple[Any, ...], array: jax.Array) -> jax.Array:
+        of_head = any(
+            getattr(key, "name", getattr(key, "key", "")) == "head" for key in path
+        )
+        shape = (*array.shape[:-1], people)
+        return jnp.zeros(shape, array.dtype) if of_head and array.ndim else array
+
+    return jax.tree_util.tree_map_with_path(resized, state)
+
+
 def make_step(
     task: BackboneTask,
     optimiser: optax.GradientTransformation,

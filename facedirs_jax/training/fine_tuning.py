@@ -9,7 +9,8 @@ from facedirs_jax.errors import InputError
 from facedirs_jax.templates import embed
 
 from . import weights
-from .backbone_step import BackboneState
+from .backbone_step import BackboneState, with_weights
+from .backbone_training import BackboneTraining
 from .recipes import BackboneRecipe
 
 
@@ -25,25 +26,25 @@ class Known(NamedTuple):
     identities: np.ndarray
 
 
-def fine_tuned(
-    state: BackboneState, network: Any, recipe: BackboneRecipe, known: Known
+def of_network(
+    training: BackboneTraining, network: Any, recipe: BackboneRecipe, known: Known
 ) -> BackboneState:
     """A beginning with a network's weights and a classifier made of people's templates.
 
     Args:
-        state: that begins, arrays of any shape.
+        training: that begins.
         network: of the recipe, with its weights.
         recipe: of the training.
         known: what will be trained on.
 
     Returns:
-        BackboneState whose optimiser has seen nothing.
+        BackboneState, arrays of any shape, whose optimiser has seen nothing.
 
     Raises:
         InputError: if the network is another one than is trained, or one whose
             normalisations were folded away when it was written.
     """
-    arrays = weights.arrays_of(network)
+    arrays, state = weights.arrays_of(network), training.state
     for part in (state.network, state.stats):
         wanted = weights.shapes_of_state(part)
         missing = sorted(
@@ -55,16 +56,38 @@ def fine_tuned(
                 f"{list(wanted[missing[0]])}; begin with one of the same recipe, or, "
                 "since VGG16 loses its normalisations when it is written, with its run"
             )
+    begun = state._replace(
+        network=weights.filled_state(state.network, arrays),
+        stats=weights.filled_state(state.stats, arrays),
+    )
+    return of_others(training, begun, recipe, known)
+
+
+def of_others(
+    training: BackboneTraining,
+    earlier: BackboneState,
+    recipe: BackboneRecipe,
+    known: Known,
+) -> BackboneState:
+    """The same with the weights of a training on other people.
+
+    Args:
+        training: that begins.
+        earlier: of the same network, arrays of any shape.
+        recipe: of the training.
+        known: what will be trained on.
+
+    Returns:
+        BackboneState whose optimiser has seen nothing.
+    """
+    network = training.network_of(earlier)
     head = mean_classifier(
         np.asarray(embed(network, recipe.preprocess(), known.crops)),
         known.identities,
         angular=recipe.loss == "arcface",
     )
-    return state._replace(
-        network=weights.filled_state(state.network, arrays),
-        stats=weights.filled_state(state.stats, arrays),
-        head=head,
-    )
+    begun = earlier._replace(head=head)
+    return with_weights(training.state, begun)
 
 
 def mean_classifier(

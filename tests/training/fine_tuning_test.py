@@ -7,6 +7,7 @@ import pytest
 
 from facedirs_jax.errors import InputError
 from facedirs_jax.training import fine_tuning, recipes, weights
+from facedirs_jax.training.backbone_step import for_people
 from facedirs_jax.training.backbone_training import backbone_training
 from facedirs_jax.training.fine_tuning import Known, mean_classifier
 from facedirs_jax.training.objective import Objective, loss_and_accuracy
@@ -27,8 +28,8 @@ def begun(name, seed):
 def test_the_weights_are_the_networks_and_the_optimiser_is_new(name):
     recipe, known, training = begun(name, seed=0)
     network = training.network_of(training.state)
-    other = begun(name, seed=1)[2].state
-    state = fine_tuning.fine_tuned(other, network, recipe, known)
+    anew = begun(name, seed=1)[2]
+    state, other = fine_tuning.of_network(anew, network, recipe, known), anew.state
     found = weights.arrays_of(training.network_of(state))
     for path, array in weights.arrays_of(network).items():
         np.testing.assert_array_equal(found[path], array, err_msg=path)
@@ -37,14 +38,26 @@ def test_the_weights_are_the_networks_and_the_optimiser_is_new(name):
     assert shapes[0] == shapes[1]
 
 
+def test_normalisations_of_a_training_on_others_are_kept():
+    recipe, known, training = begun("vgg16_softmax", seed=0)
+    others = for_people(begun("vgg16_softmax", seed=1)[2].state, 7)
+    assert {a.shape[-1] for a in others.head.values()} == {7}
+    moments = [a.shape[-1] for a in jax.tree.leaves(others.optimiser) if a.ndim]
+    assert moments.count(7) >= 2
+    state = fine_tuning.of_others(training, others, recipe, known)
+    jax.tree.map(np.testing.assert_array_equal, state.network, others.network)
+    assert {a.shape[-1] for a in state.head.values()} == {4}
+    assert state.optimiser is training.state.optimiser
+
+
 def test_folded_normalisations_and_another_width_are_refused():
     recipe, known, training = begun("vgg16_softmax", seed=0)
     network = training.network_of(training.state)
     with pytest.raises(InputError, match="begin with one of the same recipe, or"):
-        fine_tuning.fine_tuned(training.state, network, recipe, known)
+        fine_tuning.of_network(training, network, recipe, known)
     _, _, other = begun("resnet50_softmax", seed=0)
     with pytest.raises(InputError, match=r"has no .* of shape"):
-        fine_tuning.fine_tuned(other.state, network, recipe, known)
+        fine_tuning.of_network(other, network, recipe, known)
 
 
 @pytest.mark.parametrize("loss", ["softmax", "arcface"])
