@@ -3,15 +3,11 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from filled import filled
+from staged import staged_network
 
 from facedirs_jax import blending, grid, grid_run, regions, templates
-from facedirs_jax.backbones import Backbone
-from facedirs_jax.backbones.iresnet import IResNet, IResNetConfig
-from facedirs_jax.backbones.preprocess import Preprocess
 from facedirs_jax.devices import data_mesh
 from facedirs_jax.errors import InputError
-from facedirs_jax.faces import Faces, FaceStatus
 
 NOSE = regions.REGIONS["nose"]
 
@@ -241,16 +237,7 @@ def test_the_blends_of_the_grid_are_those_of_blend_pairs(toy, toy_faces):
 
 @pytest.fixture(scope="module")
 def staged():
-    """A network that tells its stages, and faces for it."""
-    config = IResNetConfig((2, 1, 1, 2), width=1 / 16, embedding_dim=12, image_size=32)
-    preprocess = Preprocess("dlib_chip", 32, (127.5, 127.5, 127.5), 127.5, "RGB", True)
-    rng = np.random.default_rng(2)
-    coarse = rng.uniform(0, 255, (9, 8, 8, 3)).astype(np.uint8)
-    crops = coarse.repeat(4, axis=1).repeat(4, axis=2)
-    landmarks = rng.uniform(12, 20, (9, 68, 2)).astype(np.float32)
-    status = tuple(FaceStatus(f"{i}.png", "ok") for i in range(9))
-    faces = Faces(crops, landmarks, status, "dlib_chip")
-    return Backbone(filled(IResNet, config), preprocess), faces
+    return staged_network()
 
 
 @pytest.mark.parametrize("color_transfer", ["none", "lab"])
