@@ -8,8 +8,9 @@ import runpy
 import sys
 
 _NOT_COMMANDS = {
-    *("__init__", "__main__", "grid_networks", "inputs", "labelled", "launch"),
-    *("networks", "run_flags", "torch_networks", "traversals"),
+    *("__init__", "__main__", "grid_networks", "grid_scale", "grid_worker", "inputs"),
+    *("labelled", "launch", "networks", "ratios", "run_flags", "talking"),
+    *("torch_networks", "traversals"),
 }
 
 

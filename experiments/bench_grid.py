@@ -2,6 +2,7 @@
 
     python -m experiments.bench_grid --out_dir=runs/bench
     python -m experiments.bench_grid --networks=vgg16 --notorch --out_dir=runs/bench
+    python -m experiments.bench_grid --scale --out_dir=runs/scale
 
 For each network, in turns, so that a machine whose speed drifts slows all of them:
 
@@ -16,6 +17,9 @@ the gallery unless --images are given; networks have their published sizes and, 
 dlib's, random weights, on which no time depends. All of them are checked to give the
 same templates. Prints milliseconds a blend, and ratios (median of rounds, range);
 writes bench.json and a chart for each network to --out_dir.
+
+With --scale, how the cost of a blend depends on the number of faces, devices and
+processes, with the first of --networks alone: see `grid_scale`.
 """
 
 import dataclasses
@@ -46,9 +50,10 @@ from facedirs_jax.regions import REGIONS, find_region, region_masks
 from facedirs_jax.templates import embed, template_dim, templates_of
 from facedirs_jax.training import metrics
 
-from . import inputs
+from . import grid_scale, inputs
 from .grid_networks import NETWORKS, check_names, filled_backbone
 from .launch import launch
+from .ratios import ratio
 
 flags.adopt_module_key_flags(inputs)  # so that --help tells of them
 
@@ -155,7 +160,7 @@ def _measured(setting: Setting, config: Config, peak: float) -> dict[str, Any]:
     for name in ("whole", *config.regions):
         for against in ("whole", *rivals, *(["dlib"] if "dlib" in times else [])):
             if name != against:
-                ratios[f"{against} / {name}"] = _ratio(times[against], times[name])
+                ratios[f"{against} / {name}"] = ratio(times[against], times[name])
     flops = _flops(setting, config.chunk)
     return {
         "ms_a_blend": times,
@@ -279,15 +284,6 @@ def _flops(setting: Setting, chunk: int) -> float:
     return metrics.step_flops(lowered.compile(), data_mesh(devices=1)) / chunk
 
 
-def _ratio(slower: list[float], faster: list[float]) -> dict[str, float]:
-    pairs = sorted(a / b for a, b in zip(slower, faster, strict=True))
-    return {
-        "median": round(statistics.median(pairs), 3),
-        "low": round(pairs[0], 3),
-        "high": round(pairs[-1], 3),
-    }
-
-
 def _tell(name: str, found: dict[str, Any]) -> None:
     print(f"\n{name}: {found['gflop_a_blend_whole']} GFLOP a blend")
     for what, values in found["ms_a_blend"].items():
@@ -296,8 +292,8 @@ def _tell(name: str, found: dict[str, Any]) -> None:
             f"  {what}: {median:.2f} ms a blend ({min(values):.2f} to "
             f"{max(values):.2f}), {1e3 / median:.1f} blends a second"
         )
-    for what, ratio in found["ratios"].items():
-        print(f"  {what}: {ratio['median']} ({ratio['low']} to {ratio['high']})")
+    for what, span in found["ratios"].items():
+        print(f"  {what}: {span['median']} ({span['low']} to {span['high']})")
 
 
 def _write(
@@ -319,10 +315,19 @@ def _write(
 
 def _define_flags() -> None:
     """Not on import, since discover_ssi has flags of these names."""
-    flags.DEFINE_list("networks", list(NETWORKS), "Which of these to time.")
-    flags.DEFINE_list("regions", list(REGIONS), "Regions to blend.")
+    scale = grid_scale.Config
+    flags.DEFINE_list(
+        "networks",
+        None,
+        f"Default {','.join(NETWORKS)}; with --scale one of these, one that ships or a "
+        f"checkpoint of yours, default {scale.network}.",
+    )
+    flags.DEFINE_list("regions", list(REGIONS), "Regions to blend; --scale: the first.")
     flags.DEFINE_integer("chunk", 16, "Blends made and embedded at once.", 1)
-    flags.DEFINE_integer("blends", 32, "Blends of a round and face donor.", 3)
+    blends = f"default {Config.blends}; --scale: {scale.blends}."
+    flags.DEFINE_integer(
+        "blends", None, f"Blends of a round and face donor, {blends}", 3
+    )
     flags.DEFINE_integer(
         "face_donors", 1, "Face donors of a round; sums weigh less with more.", 1
     )
@@ -331,13 +336,28 @@ def _define_flags() -> None:
     flags.DEFINE_enum(
         "precision", "highest", list(_TOLERANCES), "Of products, as of discover_ssi."
     )
+    flags.DEFINE_bool("scale", False, "Times N faces, devices and processes instead.")
+    flags.DEFINE_list(
+        "sizes", [*map(str, scale.sizes)], "Numbers N of faces; with --scale."
+    )
 
 
 def _run_flags() -> int:
     values = flags.FLAGS.flag_values_dict()
-    fields = {f.name: values[f.name] for f in dataclasses.fields(Config)[1:]}
-    fields |= {name: tuple(fields[name]) for name in ("networks", "regions")}
-    return run(Config(inputs.source_from_flags(), **fields))
+    given = {"chunk": values["chunk"], "rounds": values["rounds"]}
+    if values["blends"]:
+        given["blends"] = values["blends"]
+    source, out = inputs.source_from_flags(), values["out_dir"]
+    networks, regions = values["networks"], tuple(values["regions"])
+    if values["scale"]:
+        given |= {"network": networks[0]} if networks else {}
+        sizes = grid_scale.sizes_of(values["sizes"])
+        return grid_scale.run(
+            grid_scale.Config(source, out, region=regions[0], sizes=sizes, **given)
+        )
+    given |= {name: values[name] for name in ("face_donors", "torch", "precision")}
+    given |= {"networks": tuple(networks)} if networks else {}
+    return run(Config(source, out, regions=regions, **given))
 
 
 if __name__ == "__main__":

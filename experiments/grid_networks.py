@@ -10,6 +10,7 @@ from flax import nnx
 from facedirs_jax.backbones import Backbone, dlib_resnet, resnet50, vgg16
 from facedirs_jax.backbones.iresnet import IResNet, IResNetConfig
 from facedirs_jax.backbones.preprocess import Preprocess
+from facedirs_jax.checkpoints import load_backbone
 from facedirs_jax.errors import InputError
 from facedirs_jax.training import weights
 
@@ -34,6 +35,15 @@ def filled_backbone(name: str) -> Backbone:
         return Backbone(dlib_resnet.load_dlib_resnet(), dlib_resnet.PREPROCESS)
     network, preprocess = abstract_backbone(name)
     return Backbone(weights.initialise(jax.random.key(0), network), preprocess)
+
+
+def backbone_of(name: str) -> Backbone:
+    """One of `NETWORKS`, filled, or what `load_backbone` knows by this name.
+
+    Raises:
+        InputError: if there is no such network.
+    """
+    return filled_backbone(name) if name in NETWORKS else load_backbone(name)
 
 
 def abstract_backbone(name: str, *, dtype: str = "float32") -> Backbone:

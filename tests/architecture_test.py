@@ -207,6 +207,7 @@ facedirs_jax.discovery
 facedirs_jax.strips
 facedirs_jax
 facedirs_jax.charts
+facedirs_jax.bench_charts
 facedirs_jax.figures
 facedirs_jax.sliders
 facedirs_jax.report
@@ -239,6 +240,10 @@ experiments.discover_labelled
 experiments.traversals
 experiments.bench_directions
 experiments.grid_networks
+experiments.ratios
+experiments.talking
+experiments.grid_worker
+experiments.grid_scale
 experiments.bench_grid
 experiments.predict_gpu
 experiments.build_dataset
