@@ -47,6 +47,7 @@ from facedirs_jax.grid import Grid, make_grid, max_blocks_for
 from facedirs_jax.grid_run import run_grid
 from facedirs_jax.regional import make_plan, region_windows
 from facedirs_jax.regions import REGIONS, find_region, region_masks
+from facedirs_jax.roofline import kernels_of
 from facedirs_jax.templates import embed, template_dim, templates_of
 from facedirs_jax.training import metrics
 
@@ -276,12 +277,12 @@ def _window(setting: Setting, masks: np.ndarray) -> dict[str, Any]:
 
 
 def _flops(setting: Setting, chunk: int) -> float:
-    """Of one whole blend's forward pass, as XLA counts them."""
+    """Of one whole blend's forward pass, convolutions counted as sums of products."""
     network, preprocess = setting.backbone
     size = preprocess.size
     batch = jax.ShapeDtypeStruct((chunk, size, size, 3), jnp.float32)
-    lowered = jax.jit(templates_of, static_argnums=1).lower(network, preprocess, batch)
-    return metrics.step_flops(lowered.compile(), data_mesh(devices=1)) / chunk
+    traced = jax.jit(templates_of, static_argnums=1).trace(network, preprocess, batch)
+    return sum(kernel.flops for kernel in kernels_of(traced.jaxpr)) / chunk
 
 
 def _tell(name: str, found: dict[str, Any]) -> None:

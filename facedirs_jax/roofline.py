@@ -115,7 +115,7 @@ class Bound(NamedTuple):
 
 
 def kernels_of(jaxpr: Any) -> list[Kernel]:
-    """Kernels of a traced function in order.
+    """Kernels of a traced function in order; where platforms differ, a GPU's.
 
     Args:
         jaxpr: `jax.jit(f).trace(...).jaxpr`; the precision under which it was traced
@@ -127,15 +127,18 @@ def kernels_of(jaxpr: Any) -> list[Kernel]:
     Raises:
         ValueError: if it has a loop or a branch, whose kernels cannot be counted.
     """
-    return list(_kernels(getattr(jaxpr, "jaxpr", jaxpr)))
+    return list(_kernels(jaxpr))
 
 
 def _kernels(jaxpr: Any) -> Iterator[Kernel]:
-    for equation in jaxpr.eqns:
+    for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
         name = equation.primitive.name
-        if name in ("while", "scan", "cond"):
+        by_platform = equation.params.get("branches_platforms")
+        if by_platform:  # of `jax.lax.platform_dependent`
+            yield from _kernels(equation.params["branches"][by_platform.index(None)])
+        elif name in ("while", "scan", "cond"):
             raise ValueError(f"the kernels of a {name!r} cannot be counted")
-        if name in _OPERATIONS:
+        elif name in _OPERATIONS:
             yield _kernel(name, equation)
         else:
             for inner in jaxprs_in_params(equation.params):

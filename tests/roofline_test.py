@@ -198,3 +198,14 @@ def test_published_machines_differ_in_memory_alone():
     assert h100.peaks == h200.peaks
     assert h100.bandwidth < h200.bandwidth and h100.memory < h200.memory
     assert h100.ridge("float32") == pytest.approx(20.0)
+
+
+def test_of_branches_by_platform_a_gpus_is_counted():
+    def function(x):
+        return jax.lax.platform_dependent(
+            x, cpu=lambda x: x, default=lambda x: (x @ x) @ x
+        )
+
+    traced = jax.jit(function).trace(jax.ShapeDtypeStruct((4, 4), jnp.float32))
+    kernels = roofline.kernels_of(traced.jaxpr)
+    assert [kernel.flops for kernel in kernels] == [128.0, 128.0]
