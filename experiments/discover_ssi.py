@@ -39,7 +39,8 @@ from facedirs_jax.evaluation.color import variance_lost_to_color
 from facedirs_jax.evaluation.stability import LEADING
 from facedirs_jax.faces import Faces, join_faces, status_table
 from facedirs_jax.grid import Grid, make_grid, max_blocks_for
-from facedirs_jax.grid_run import CHUNK, Regional, part_of
+from facedirs_jax.grid_embed import Regional
+from facedirs_jax.grid_run import CHUNK, part_of
 from facedirs_jax.journal import Journal, finish_grid, gathered, save_templates
 from facedirs_jax.regions import FEATHER, REGIONS, Region, choose_regions, region_masks
 from facedirs_jax.strips import Strips

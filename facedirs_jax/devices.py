@@ -1,4 +1,4 @@
-"""Meshes of devices: batches are split over them, states copied to each."""
+"""Meshes of devices: batches are split over them, states copied to each; memory."""
 
 from typing import TypeVar
 
@@ -55,3 +55,8 @@ def split(batch: Tree, mesh: jax.sharding.Mesh) -> Tree:
 def copied(state: Tree, mesh: jax.sharding.Mesh) -> Tree:
     """Puts a pytree of arrays, any shape, on every device of a mesh."""
     return jax.device_put(state, jax.NamedSharding(mesh, jax.P()))
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error of the runtime says that a device's memory is used up."""
+    return any(said in str(error) for said in ("RESOURCE_EXHAUSTED", "Out of memory"))

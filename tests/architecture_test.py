@@ -130,6 +130,7 @@ experiments.networks
 facedirs_jax.decoding
 facedirs_jax.walks
 facedirs_jax.grid
+facedirs_jax.grid_embed
 facedirs_jax.grid_run
 facedirs_jax.directions
 facedirs_jax.directions.pca
