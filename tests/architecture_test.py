@@ -112,6 +112,7 @@ facedirs_jax.backbones.facenet
 facedirs_jax.backbones.facenet_recipes
 facedirs_jax.backbones
 facedirs_jax.templates
+facedirs_jax.reduced
 facedirs_jax.picture_templates
 facedirs_jax.labelled_pictures
 facedirs_jax.decoders.layers
