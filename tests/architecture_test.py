@@ -133,6 +133,7 @@ facedirs_jax.walks
 facedirs_jax.grid
 facedirs_jax.grid_embed
 facedirs_jax.grid_run
+facedirs_jax.tuning
 facedirs_jax.directions
 facedirs_jax.directions.pca
 facedirs_jax.directions.record
