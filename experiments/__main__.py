@@ -9,7 +9,7 @@ import sys
 
 _NOT_COMMANDS = {
     *("__init__", "__main__", "inputs", "labelled", "launch", "networks", "run_flags"),
-    *("torch_networks", "traversals"),
+    *("speed", "torch_networks", "traversals"),
 }
 
 

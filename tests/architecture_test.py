@@ -237,6 +237,7 @@ experiments.labelled
 experiments.map_space
 experiments.discover_labelled
 experiments.traversals
+experiments.speed
 experiments.bench_directions
 experiments.bench_grid
 experiments.build_dataset
