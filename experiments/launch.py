@@ -63,7 +63,7 @@ def keep_compiled() -> None:
     turns it off. A folder for each kind of CPU, since code for one may hold
     instructions that another lacks.
     """
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore
         folder = f"compiled-{files.sha256_text(cpu_name())[:16]}"
         place = pathlib.Path(default_cache(), folder)
         jax.config.update("jax_compilation_cache_dir", str(place))

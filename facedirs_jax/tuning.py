@@ -130,8 +130,10 @@ def tune_chunk(
     usual = min(CHUNK, grid.size)
     if blends < SMALL:
         return usual
+    network, preprocess = backbone
+    own = np.zeros((1, 1), np.float32)  # no template depends on it
     embedder = Embedder(
-        *(*backbone, faces.crops, masks, grid, np.zeros((1, 1), np.float32)),
+        *(network, preprocess, faces.crops, masks, grid, own),
         mesh=mesh,
         **options,
     )
@@ -191,7 +193,7 @@ def _circumstances(
         "devices": mesh.size,
         "cpu": cpu_name() if device.platform == "cpu" else None,
         "jax": jax.__version__,
-        "precision": jax.config.jax_default_matmul_precision,
+        "precision": jax.config.jax_default_matmul_precision,  # pyright: ignore
         "network": type(network).__name__,
         "config": repr(getattr(network, "config", None)),
         "shapes": files.sha256_text(repr(shapes)),

@@ -35,7 +35,9 @@ def warnings(monkeypatch):
 
 def run(backbone, faces, shape, **options):
     network, preprocess = backbone
-    own = np.asarray(templates.embed(*backbone, faces.crops[shape.face_donors]))
+    own = np.asarray(
+        templates.embed(network, preprocess, faces.crops[shape.face_donors])
+    )
     masks = np.zeros(faces.crops.shape[:3], np.float32)
     masks[:, 9:15, 9:15] = 1.0
     return list(

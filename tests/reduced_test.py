@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def test_a_network_has_no_error_to_itself(backbone):
 
 
 def test_the_network_keeps_its_arrays_and_its_card(backbone):
-    found = reduced.in_bfloat16(backbone).network
+    found: Any = reduced.in_bfloat16(backbone).network
     assert found.config.dtype == "bfloat16"
     assert found.weights == backbone.network.weights
     assert found.fc.kernel[...].dtype == jnp.float32

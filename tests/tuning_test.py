@@ -140,7 +140,9 @@ def test_real_chunks_are_timed(toy, toy_faces):
     mesh = data_mesh(devices=1)
     shape = grid.make_grid(20)
     own = np.zeros((1, 1), np.float32)
-    embedder = tuning.Embedder(*toy, toy_faces.crops, masks, shape, own, mesh=mesh)
+    embedder = tuning.Embedder(
+        *(toy.network, toy.preprocess, toy_faces.crops, masks, shape, own), mesh=mesh
+    )
     taken = tuning._seconds(embedder, 20, 8)
     assert taken is not None and 0 < taken < 10
 
