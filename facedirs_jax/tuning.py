@@ -19,10 +19,11 @@ from absl import logging
 
 from facedirs_jax import files
 from facedirs_jax.backbones import Backbone
+from facedirs_jax.blending import ColorTransfer
 from facedirs_jax.devices import cpu_name, out_of_memory
 from facedirs_jax.faces import Faces
 from facedirs_jax.grid import Grid
-from facedirs_jax.grid_embed import Embedder
+from facedirs_jax.grid_embed import Embedder, Regional
 from facedirs_jax.grid_run import CHUNK
 from facedirs_jax.templates import BATCH, embed
 
@@ -105,7 +106,8 @@ def tune_chunk(
     blends: int,
     cache_dir: str | os.PathLike[str] | None,
     mesh: jax.sharding.Mesh,
-    **options: Any,
+    color_transfer: ColorTransfer = "none",
+    regional: Regional = "auto",
 ) -> int:
     """Blends to embed at once in a run: remembered, measured, or `CHUNK`.
 
@@ -118,8 +120,8 @@ def tune_chunk(
             would be done before a measurement has paid.
         cache_dir: where measurements are kept, made if need be; None for nowhere.
         mesh: of devices that split each chunk.
-        **options: of the embedding, `color_transfer` and `regional` of
-            `grid_embed.Embedder`.
+        color_transfer: see `blending.blend`.
+        regional: see `grid_embed.Embedder`.
 
     Returns:
         The number of blends.
@@ -135,11 +137,15 @@ def tune_chunk(
     embedder = Embedder(
         *(network, preprocess, faces.crops, masks, grid, own),
         mesh=mesh,
-        **options,
+        color_transfer=color_transfer,
+        regional=regional,
     )
     columns = len(grid.region_donors)
     sizes = sizes_up_to(columns if embedder.by_row else grid.size)
-    about = _circumstances(backbone, embedder, mesh) | options | {"most": sizes[-1]}
+    about = _circumstances(backbone, embedder, mesh) | {
+        "color_transfer": color_transfer,
+        "most": sizes[-1],
+    }
     path = _path(cache_dir, about)
     if (known := _remembered(path)) is not None:
         logging.info("chunks of %d blends, as measured before (%s)", known, path)

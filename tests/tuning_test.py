@@ -2,6 +2,7 @@
 
 import json
 import types
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,12 +86,13 @@ def tune(toy, toy_faces, tmp_path, monkeypatch):
     def call(blends=10**9, people=20, cache_dir=tmp_path / "cache", **options):
         timer = Timer(9.0, 1.0)
         monkeypatch.setattr(tuning, "_seconds", lambda *of: timer.seconds_of(of[-1]))
+        asked: Any = {"regional": "off"} | options
         chunk = tuning.tune_chunk(
             *(toy, toy_faces, masks, grid.make_grid(people)),
             blends=blends,
             cache_dir=cache_dir,
             mesh=data_mesh(devices=1),
-            **{"color_transfer": "none", "regional": "off"} | options,
+            **asked,
         )
         return chunk, timer.sizes
 
