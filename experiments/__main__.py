@@ -9,8 +9,8 @@ import sys
 
 _NOT_COMMANDS = {
     *("__init__", "__main__", "grid_networks", "grid_scale", "grid_worker", "inputs"),
-    *("labelled", "launch", "networks", "ratios", "run_flags", "talking"),
-    *("torch_networks", "traversals"),
+    *("labelled", "launch", "networks", "ratios", "run_flags", "speed"),
+    *("talking", "torch_networks", "traversals"),
 }
 
 

@@ -39,17 +39,19 @@ from facedirs_jax.evaluation.color import variance_lost_to_color
 from facedirs_jax.evaluation.stability import LEADING
 from facedirs_jax.faces import Faces, join_faces, status_table
 from facedirs_jax.grid import Grid, make_grid, max_blocks_for
-from facedirs_jax.grid_run import CHUNK, Regional, part_of
+from facedirs_jax.grid_embed import Regional
+from facedirs_jax.grid_run import part_of
 from facedirs_jax.journal import Journal, finish_grid, gathered, save_templates
 from facedirs_jax.regions import FEATHER, REGIONS, Region, choose_regions, region_masks
 from facedirs_jax.strips import Strips
 from facedirs_jax.templates import embed, template_dim
 
-from . import inputs, traversals
+from . import inputs, speed, traversals
 from .launch import launch
 from .networks import name_of
 
 flags.adopt_module_key_flags(inputs)  # so that --help tells of them
+flags.adopt_module_key_flags(speed)
 flags.adopt_module_key_flags(traversals)
 
 _REGION_IMAGES = flags.DEFINE_multi_string(
@@ -83,17 +85,6 @@ _MODE = flags.DEFINE_enum(
     ["corrected", "paper"],
     "Divisor of the covariance: blends - face donors, or the paper's blends - 1.",
 )
-_CHUNK = flags.DEFINE_integer("chunk", CHUNK, "Blends made and embedded at once.", 1)
-_REGIONAL = flags.DEFINE_enum(
-    "regional",
-    "auto",
-    ["auto", "on", "off"],
-    "Embeds of each blend only what its region can change, and takes the rest from its "
-    "face donor: the same templates, sooner. auto: where that pays.",
-)
-_DEVICES = flags.DEFINE_integer(
-    "devices", 1, "Devices that split each chunk of blends.", 1
-)
 _PROCESSES = flags.DEFINE_integer(
     "num_processes",
     1,
@@ -107,12 +98,6 @@ _PROCESS = flags.DEFINE_integer(
     "Which of them this is. Those but 0 write to OUT_DIR.process_ID and end; 0 waits "
     "for them and writes the results.",
     0,
-)
-_PRECISION = flags.DEFINE_enum(
-    "precision",
-    "highest",
-    ["highest", "high", "default"],
-    "Of the network's products; less is faster on a GPU (TF32).",
 )
 _SAVE_TEMPLATES = flags.DEFINE_bool(
     "save_templates",
@@ -139,7 +124,7 @@ class Config:
     color_transfer: ColorTransfer = "none"
     feather: float = FEATHER
     mode: Mode = "corrected"
-    chunk: int = CHUNK
+    chunk: int | None = None
     regional: Regional = "auto"
     devices: int = 1
     num_processes: int = 1
@@ -160,16 +145,18 @@ def run(config: Config) -> int:
     inputs.keep_apart((*config.source.images, *config.region_images), config.out_dir)
     _check_processes(config)
     regions = choose_regions(config.regions, config.regions_file)
-    backbone = load_backbone(config.source.backbone)
+    exact = load_backbone(config.source.backbone)
+    backbone = speed.in_precision(exact, config.precision)
     first = config.process_id == 0
     shower = traversals.load_shower(config.showing, backbone) if first else None
     folder = config.out_dir if first else _folder_of(config, config.process_id)
     with (
         runs.locked(folder, resume=config.resume) as out,
-        jax.default_matmul_precision(config.precision),
+        speed.products(config.precision),
     ):
         faces, face_rows, region_rows = _load(config, backbone)
         settings = _settings(config, regions, backbone, faces)
+        settings["chunk"] = speed.known_chunk(config.chunk, out)
         run_json = runs.begin(out, settings | (shower.settings if shower else {}))
         files.write_text(out / "status.csv", status_table(faces.status))
         if run_json["state"] == runs.COMPLETE:
@@ -190,6 +177,10 @@ def run(config: Config) -> int:
             if not (out / "journal").exists():  # else there is something to go on with
                 runs.write(out, run_json | {"state": runs.FAILED})
             raise InputError(f"{error}{inputs.first_unusable(faces.status)}") from error
+        run_json = speed.prepared(
+            *(out, run_json, config, exact, backbone, faces, grid, mesh),
+            list(regions.values()),
+        )
         _discover(config, regions, backbone, shower, faces, grid, mesh, out, run_json)
     return 0
 
@@ -264,20 +255,23 @@ def _discover(
     network, preprocess = backbone
     own = np.asarray(embed(network, preprocess, faces.crops[grid.face_donors]))
     masks, journals, found, strips = {}, {}, {}, {}
+    settings = dict(run_json["settings"])
+    chunk = settings.pop("chunk")  # in which processes may differ
     rates = dict(run_json.get("blends_per_second", {}))
     for name, region in regions.items():
         found_masks = region_masks(
             faces.landmarks, region, side=preprocess.size, feather=config.feather
         )
         masks[name] = np.asarray(found_masks)
-        settings = f"{run_json['settings']} {region} {grid.fingerprint}"
-        journals[name] = Journal(
-            out / "journal", name, settings=settings, dim=own.shape[1]
-        )
+        known: dict[str, Any] = {
+            "settings": f"{settings} {region} {grid.fingerprint}",
+            "dim": own.shape[1],
+        }
+        journals[name] = Journal(out / "journal", name, **known)
         state, rate = finish_grid(
             *(network, preprocess, faces.crops, masks[name], grid, own),
             journals[name],
-            chunk=config.chunk,
+            chunk=chunk,
             color_transfer=config.color_transfer,
             regional=config.regional,
             mesh=mesh,
@@ -293,12 +287,7 @@ def _discover(
         state = gathered(
             state,
             [
-                Journal(
-                    pathlib.Path(_folder_of(config, other)) / "journal",
-                    name,
-                    settings=settings,
-                    dim=own.shape[1],
-                )
+                Journal(f"{_folder_of(config, other)}/journal", name, **known)
                 for other in others
             ],
             [part_of(grid, other, config.num_processes)[1] for other in others],
@@ -308,7 +297,7 @@ def _discover(
             lost = variance_lost_to_color(
                 *(network, preprocess, faces.crops, masks[name], grid),
                 count=LEADING,
-                chunk=config.chunk,
+                chunk=chunk,
             )
         found[name] = analyse(
             *(state.sums, grid, own, region),

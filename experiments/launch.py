@@ -6,9 +6,14 @@ import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
+import jax
 from absl import app, logging
 
+from facedirs_jax import files
+from facedirs_jax.devices import cpu_name
 from facedirs_jax.errors import InputError
+
+from .run_flags import default_cache
 
 
 def launch(run: Callable[[], int]) -> None:
@@ -29,6 +34,7 @@ def launch(run: Callable[[], int]) -> None:
                 f"error: unexpected argument {argv[1]!r}; see --help", file=sys.stderr
             )
             return 2
+        keep_compiled()
         try:
             return run()
         except InputError as error:
@@ -48,6 +54,19 @@ def launch(run: Callable[[], int]) -> None:
             return 130
 
     app.run(main)
+
+
+def keep_compiled() -> None:
+    """Has JAX keep compiled code in the user's cache folder, for the next start.
+
+    JAX_COMPILATION_CACHE_DIR names another folder; JAX_ENABLE_COMPILATION_CACHE=false
+    turns it off. A folder for each kind of CPU, since code for one may hold
+    instructions that another lacks.
+    """
+    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore
+        folder = f"compiled-{files.sha256_text(cpu_name())[:16]}"
+        place = pathlib.Path(default_cache(), folder)
+        jax.config.update("jax_compilation_cache_dir", str(place))
 
 
 def keep_apart(images: Sequence[str], out_dir: str) -> None:

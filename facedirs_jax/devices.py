@@ -1,5 +1,8 @@
-"""Meshes of devices: batches are split over them, states copied to each."""
+"""Meshes of devices: batches are split over them, states copied to each; memory."""
 
+import functools
+import pathlib
+import platform
 from typing import TypeVar
 
 import jax
@@ -55,3 +58,19 @@ def split(batch: Tree, mesh: jax.sharding.Mesh) -> Tree:
 def copied(state: Tree, mesh: jax.sharding.Mesh) -> Tree:
     """Puts a pytree of arrays, any shape, on every device of a mesh."""
     return jax.device_put(state, jax.NamedSharding(mesh, jax.P()))
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error of the runtime says that a device's memory is used up."""
+    return any(said in str(error) for said in ("RESOURCE_EXHAUSTED", "Out of memory"))
+
+
+@functools.cache
+def cpu_name() -> str:
+    """Model and instruction sets of this machine's CPU, as far as the system tells."""
+    told = pathlib.Path("/proc/cpuinfo")
+    if not told.exists():
+        return f"{platform.machine()} {platform.processor()}"
+    kinds = ("model name", "flags", "Features", "CPU part")
+    lines = told.read_text(encoding="utf-8").splitlines()
+    return "\n".join(sorted({line for line in lines if line.startswith(kinds)}))

@@ -3,47 +3,40 @@
 The F * K cells of a grid are taken in row order, in chunks of one static shape. A chunk
 of blends is made, embedded and forgotten; the templates of a few chunks, a segment, are
 folded into sums on the device, since the second moments are larger than many templates
-and must not be touched for each chunk. Nothing of size F * K is ever held.
+and must not be touched for each chunk. Nothing of size F * K is ever held. Over a mesh
+of devices a chunk is split into equal parts, and every device holds the sums.
 
-Where it pays, blends are embedded by what their region can change (`regional`); all
-blends of a chunk then have one face donor. Over a mesh of devices a chunk is split
-into equal parts, and every device holds the sums.
+Where the device runs out of memory, the segment is done again with chunks cut in half,
+and so on down to one blend. Work is queued, so that the failure of a chunk may show
+only where its segment's sums are waited for; until then nothing has been added.
 """
 
 import functools
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 from facedirs_jax.backbones import Network
 from facedirs_jax.backbones.preprocess import Preprocess
-from facedirs_jax.blending import (
-    ColorTransfer,
-    blend_pairs,
-    blend_windows,
-    unit_range,
-)
+from facedirs_jax.blending import ColorTransfer
+from facedirs_jax.devices import out_of_memory
 from facedirs_jax.errors import InputError
 from facedirs_jax.grid import Grid, GridState, GridSums, empty_sums
-from facedirs_jax.regional import (
-    Plan,
-    Staged,
-    donor_maps,
-    make_plan,
-    region_windows,
-    window_templates,
+from facedirs_jax.grid_embed import (
+    Embedder,
+    Regional,
+    Resident,
+    cell_places,
+    traced_chunk,
 )
-from facedirs_jax.templates import template_dim, templates_of
+from facedirs_jax.templates import template_dim
 
 CHUNK = 64  # blends made and embedded at once
 SEGMENT = 16  # chunks summed in float32 on the device before they join the float64 sums
-PAYS = 0.1  # of the area of all maps: to save less is not worth the copies
-
-Regional = Literal["auto", "on", "off"]
 
 
 class Segment(NamedTuple):
@@ -73,80 +66,9 @@ class Traced(NamedTuple):
     segment: jax.stages.Traced
 
 
-class _Resident(NamedTuple):
-    """What stays on the device while a grid runs."""
-
-    grid: Grid  # of device arrays
-    crops: jax.Array  # [N, S, S, 3] uint8
-    masks: jax.Array  # [N, S, S] float32
-    own: jax.Array  # [F, D] float32, templates of the face donors themselves
-    places: jax.Array  # [F, 2] int32, where the windows of the face donors lie
-
-
-@functools.partial(jax.jit, static_argnames=("preprocess", "color_transfer"))
-def _embed_chunk(
-    network: Network,
-    resident: _Resident,
-    cells: jax.Array,
-    *,
-    preprocess: Preprocess,
-    color_transfer: ColorTransfer,
-) -> jax.Array:
-    """Templates [B, D] of the blends of `cells` [B] int32; cells < 0 are padding."""
-    row, column = _cell_places(resident.grid, cells)
-    grid = resident.grid
-    pairs = jnp.stack([grid.face_donors[row], grid.region_donors[column]], axis=-1)
-    blends = blend_pairs(
-        resident.crops, resident.masks, pairs, color_transfer=color_transfer
-    )
-    return templates_of(network, preprocess, blends)
-
-
-@functools.partial(jax.jit, static_argnames=("preprocess", "plan", "color_transfer"))
-def _embed_windows(
-    network: Staged,
-    resident: _Resident,
-    maps: list[jax.Array],
-    cells: jax.Array,
-    *,
-    preprocess: Preprocess,
-    plan: Plan,
-    color_transfer: ColorTransfer,
-) -> jax.Array:
-    """The same where all `cells` are of one face donor, whose `maps` these are."""
-    row, column = _cell_places(resident.grid, cells)
-    face = resident.grid.face_donors[row[0]]
-    place = resident.places[row[0], 0], resident.places[row[0], 1]
-    windows = blend_windows(
-        *(resident.crops, resident.masks[face], face),
-        resident.grid.region_donors[column],
-        *(place, plan.window),
-        color_transfer=color_transfer,
-    )
-    return window_templates(network, preprocess, plan, maps, windows, place)
-
-
-@functools.partial(jax.jit, static_argnames=("preprocess", "plan"))
-def _donor_maps(
-    network: Staged,
-    resident: _Resident,
-    row: jax.Array,
-    *,
-    preprocess: Preprocess,
-    plan: Plan,
-) -> list[jax.Array]:
-    crop = unit_range(resident.crops[resident.grid.face_donors[row]])
-    return donor_maps(network, preprocess, plan, crop)
-
-
-def _cell_places(grid: Grid, cells: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Rows of the face donors and columns of the region donors, [B] each."""
-    return jnp.divmod(jnp.maximum(cells, 0), len(grid.region_donors))
-
-
 @functools.partial(jax.jit, static_argnames="blocks")
 def _summed(
-    resident: _Resident,
+    resident: Resident,
     cells: jax.Array,
     templates: list[jax.Array],
     *,
@@ -157,7 +79,7 @@ def _summed(
     `blocks` are the numbers of those of face donors and of region donors.
     """
     templates_ = jnp.concatenate(templates)
-    row, column = _cell_places(resident.grid, cells)
+    row, column = cell_places(resident.grid, cells)
     grid = resident.grid
     weight = (cells >= 0) & (grid.face_donors[row] != grid.region_donors[column])
     x = jnp.where(weight[:, None], templates_ - resident.own[row], 0.0)
@@ -204,7 +126,8 @@ def run_grid(
     """Blends, embeds and sums a grid, a segment of about `SEGMENT` chunks at a time.
 
     The cells of a segment depend on the arguments but `start` alone, so that a run that
-    goes on from any state it has handed out ends with the same bits.
+    goes on from any state it has handed out ends with the same bits, unless the device
+    ran out of memory in one of them: batches of another size differ by rounding.
 
     Args:
         network: as given by `load_backbone`.
@@ -228,52 +151,69 @@ def run_grid(
 
     Raises:
         ValueError: if crops and masks do not agree.
-        InputError: if the network's stages are unknown and `regional` is "on".
+        InputError: if the network's stages are unknown and `regional` is "on", or the
+            device has no memory for one blend.
     """
-    chex.assert_shape(crops, (*masks.shape, 3), exception_type=ValueError)
-    plan, places = _planned(network, preprocess, masks, grid, regional)
-    everywhere, split = _placements(mesh)
-    arrays = [jnp.asarray(array) for array in (crops, masks, own, places)]
-    resident = jax.device_put(_Resident(grid, *arrays), everywhere)
-    network = network if mesh is None else jax.device_put(network, everywhere)
-    chunks = _Chunks(grid, chunk, plan is not None, 1 if mesh is None else mesh.size)
-    options: dict[str, Any] = {
-        "preprocess": preprocess,
-        "color_transfer": color_transfer,
-    }
+    embedder = Embedder(
+        *(network, preprocess, crops, masks, grid, own),
+        color_transfer=color_transfer,
+        regional=regional,
+        mesh=mesh,
+    )
+    chunks = _Chunks(grid, chunk, embedder.by_row, embedder.parts)
+    fitting = chunks.size
     state = start or GridState(0, empty_sums(grid, own.shape[1]))
-    blocks = len(state.sums.face_moments), len(state.sums.region_moments)
-    maps, mapped = [], -1
     last = grid.size if stop is None else stop
     while state.next_cell < last:
         end = min(chunks.segment_end(state.next_cell), last)
-        templates: list[jax.Array] = []
-        segment = list(chunks.between(state.next_cell, end))
-        for cells in segment:
-            placed = jax.device_put(cells, split)
-            if plan is None:
-                found = _embed_chunk(network, resident, placed, **options)
-            else:
-                row = int(cells[0]) // len(grid.region_donors)
-                if row != mapped:
-                    mapped, at = row, jnp.int32(row)
-                    maps = _donor_maps(
-                        network, resident, at, preprocess=preprocess, plan=plan
-                    )
-                found = _embed_windows(
-                    *(network, resident, maps, placed), plan=plan, **options
-                )
-            templates.append(found)
-        cells = np.concatenate(segment)
-        added = _summed(resident, cells, templates, blocks=blocks)
-        pairs, filled = _pairs_of(grid, cells)
-        sums = jax.tree.map(lambda a, b: a + np.asarray(b), state.sums, added)
+        cells = list(chunks.between(state.next_cell, end))
+        try:
+            sums, templates = _folded(
+                *(embedder, state.sums, cells, chunks.pieces),
+                with_templates=with_templates,
+            )
+        except jax.errors.JaxRuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            chunks = chunks.halved()
+            embedder.forget()
+            continue
+        if chunks.size < fitting:
+            logging.warning(
+                "the device has no memory for %d blends at once; goes on with %d at "
+                "once, which changes results by rounding alone",
+                *(fitting, chunks.size),
+            )
+            fitting = chunks.size
+        pairs, filled = _pairs_of(grid, np.concatenate(cells))
         state = GridState(end, sums)
         yield Segment(
             state,
             pairs[filled],
             np.concatenate(templates)[filled] if with_templates else None,
         )
+
+
+def _folded(
+    embedder: Embedder,
+    sums: GridSums,
+    chunks: Sequence[np.ndarray],
+    parts: int,
+    *,
+    with_templates: bool,
+) -> tuple[GridSums, list[np.ndarray]]:
+    """Sums with those of a segment added, in so many parts; [B, D] of its chunks."""
+    kept, step = [], -(-len(chunks) // parts)
+    blocks = len(sums.face_moments), len(sums.region_moments)
+    for first in range(0, len(chunks), step):
+        some = chunks[first : first + step]
+        templates = [embedder(cells) for cells in some]
+        cells = np.concatenate(some)
+        added = _summed(embedder.resident, cells, templates, blocks=blocks)
+        sums = jax.tree.map(lambda a, b: a + np.asarray(b), sums, added)
+        if with_templates:
+            kept += map(np.asarray, templates)
+    return sums, kept
 
 
 def traced_grid(
@@ -306,26 +246,14 @@ def traced_grid(
     shaped: Any = jax.ShapeDtypeStruct
     side, dim = preprocess.size, template_dim(network, preprocess)
     rows = len(grid.face_donors)
-    resident = _Resident(
+    resident = Resident(
         Grid(*(shaped(array.shape, array.dtype) for array in grid)),
         shaped((faces, side, side, 3), jnp.uint8),
         shaped((faces, side, side), jnp.float32),
         shaped((rows, dim), jnp.float32),
         shaped((rows, 2), jnp.int32),
     )
-    cells = shaped((chunk,), jnp.int32)
-    options: dict[str, Any] = {"preprocess": preprocess, "color_transfer": "none"}
-    if window is None:
-        embed = _embed_chunk.trace(network, resident, cells, **options)
-    elif isinstance(network, Staged):
-        plan = make_plan(network, preprocess, window)
-        of_donor = functools.partial(_donor_maps, preprocess=preprocess, plan=plan)
-        maps = jax.eval_shape(of_donor, network, resident, shaped((), jnp.int32))
-        embed = _embed_windows.trace(
-            *(network, resident, maps, cells), plan=plan, **options
-        )
-    else:
-        raise ValueError(f"{type(network).__name__} does not tell its stages")
+    embed = traced_chunk(network, preprocess, resident, chunk=chunk, window=window)
     blocks = (int(grid.face_blocks.max()) + 1, int(grid.region_blocks.max()) + 1)
     added = _summed.trace(
         resident,
@@ -376,39 +304,6 @@ def part_of(grid: Grid, process: int, processes: int) -> tuple[int, int]:
     return first * columns, stop * columns
 
 
-def _planned(
-    network: Network,
-    preprocess: Preprocess,
-    masks: np.ndarray | jax.Array,
-    grid: Grid,
-    mode: Regional,
-) -> tuple[Plan | None, np.ndarray]:
-    """How to embed by regions, None for whole blends; places [F, 2] of the windows."""
-    window, places = region_windows(np.asarray(masks)[grid.face_donors])
-    if mode == "off":
-        return None, places
-    if not isinstance(network, Staged):
-        if mode == "on":
-            raise InputError(
-                f"{type(network).__name__} does not tell its stages, so blends cannot "
-                "be embedded by regions; choose regional=off"
-            )
-        return None, places
-    plan = make_plan(network, preprocess, window)
-    return (plan if mode == "on" or plan.saved >= PAYS else None), places
-
-
-def _placements(mesh: jax.sharding.Mesh | None) -> tuple[Any, Any]:
-    """Of what every device holds, and of what is split; None for one device."""
-    if mesh is None:
-        return None, None
-    spec = jax.sharding.PartitionSpec
-    return (
-        jax.sharding.NamedSharding(mesh, spec()),
-        jax.sharding.NamedSharding(mesh, spec(mesh.axis_names)),
-    )
-
-
 class _Chunks(NamedTuple):
     """How the cells of a grid are divided."""
 
@@ -416,11 +311,28 @@ class _Chunks(NamedTuple):
     most: int  # blends in a chunk
     by_row: bool  # whether a chunk has one face donor
     parts: int  # a multiple of which its size is
+    pieces: int = 1  # into which a chunk is cut
 
     @property
     def size(self) -> int:
-        """Cells of every chunk."""
-        return chunk_size(self.grid, self.most, by_row=self.by_row, parts=self.parts)
+        """Cells of every chunk, or of a piece of it; rows are divided evenly."""
+        parts = self.pieces * self.parts
+        whole = chunk_size(self.grid, self.most, by_row=self.by_row, parts=parts)
+        return whole // self.pieces
+
+    def halved(self) -> "_Chunks":
+        """The same segments in chunks of half the size.
+
+        Raises:
+            InputError: if a chunk is one blend for each device.
+        """
+        if self.size == self.parts:
+            raise InputError(
+                "the device has no memory for one blend beside the network and all "
+                "faces; end other programs that use it, give fewer faces (--limit), or "
+                "run on the CPU (JAX_PLATFORMS=cpu)"
+            )
+        return self._replace(pieces=2 * self.pieces)
 
     def segment_end(self, first: int) -> int:
         """Cell after the last of the segment that begins with `first`."""

@@ -23,7 +23,8 @@ from facedirs_jax.backbones.preprocess import Preprocess
 from facedirs_jax.blending import ColorTransfer
 from facedirs_jax.errors import InputError
 from facedirs_jax.grid import Grid, GridState, GridSums, empty_sums
-from facedirs_jax.grid_run import CHUNK, Regional, Segment, run_grid
+from facedirs_jax.grid_embed import Regional
+from facedirs_jax.grid_run import CHUNK, Segment, run_grid
 from facedirs_jax.progress import Progress
 
 JOURNAL_SECONDS = 10.0  # at least, between two writes

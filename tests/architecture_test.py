@@ -114,6 +114,7 @@ facedirs_jax.backbones.facenet
 facedirs_jax.backbones.facenet_recipes
 facedirs_jax.backbones
 facedirs_jax.templates
+facedirs_jax.reduced
 facedirs_jax.picture_templates
 facedirs_jax.labelled_pictures
 facedirs_jax.decoders.layers
@@ -132,7 +133,9 @@ experiments.networks
 facedirs_jax.decoding
 facedirs_jax.walks
 facedirs_jax.grid
+facedirs_jax.grid_embed
 facedirs_jax.grid_run
+facedirs_jax.tuning
 facedirs_jax.directions
 facedirs_jax.directions.pca
 facedirs_jax.directions.record
@@ -238,6 +241,7 @@ experiments.labelled
 experiments.map_space
 experiments.discover_labelled
 experiments.traversals
+experiments.speed
 experiments.bench_directions
 experiments.grid_networks
 experiments.ratios

@@ -207,5 +207,5 @@ def test_of_branches_by_platform_a_gpus_is_counted():
         )
 
     traced = jax.jit(function).trace(jax.ShapeDtypeStruct((4, 4), jnp.float32))
-    kernels = roofline.kernels_of(traced.jaxpr)
+    kernels = kernels_of(traced.jaxpr)
     assert [kernel.flops for kernel in kernels] == [128.0, 128.0]

@@ -19,6 +19,7 @@ def ended(monkeypatch, capsys):
 
         codes = []
         monkeypatch.setattr(app, "run", lambda main: codes.append(main(["binary"])))
+        monkeypatch.setattr("experiments.launch.keep_compiled", lambda: None)
         for name in ("use_absl_handler", "set_verbosity"):  # those of other tests stay
             monkeypatch.setattr(logging, name, lambda *_: None)
         launch(work)
