@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import logsumexp
 
 from facedirs_jax.errors import InputError
 from facedirs_jax.templates import embed
@@ -12,6 +13,9 @@ from . import weights
 from .backbone_step import BackboneState, with_weights
 from .backbone_training import BackboneTraining
 from .recipes import BackboneRecipe
+
+_TEMPERATURES = 2.0 ** np.arange(-2, 11)
+_CALIBRATED = 2000  # pictures
 
 
 class Known(NamedTuple):
@@ -97,8 +101,11 @@ def mean_classifier(
 
     With softmax that is Bayes' rule for people who are normally distributed around
     their means, alike in all directions (Bishop, "Pattern Recognition and Machine
-    Learning", eq. 4.68 to 4.70), of embeddings that are standardised as the
-    loss does.
+    Learning", eq. 4.68 to 4.70), of embeddings that are standardised as the loss does.
+    Their variance is the one of `_TEMPERATURES` times the measured one under which
+    pictures, each compared with the mean of the person's others, are likeliest (Guo et
+    al., "On calibration of modern neural networks", 1706.04599, section 4.2):
+    dimensions depend on each other, and scores would be far too large without.
 
     Args:
         embeddings: [N, D] float32.
@@ -113,24 +120,47 @@ def mean_classifier(
             pictures of one person lie apart.
     """
     _, labels, counts = np.unique(identities, return_inverse=True, return_counts=True)
-    spare = int((counts - 1).sum())
-    if not angular:
-        embeddings = (embeddings - embeddings.mean(0)) / np.sqrt(
-            embeddings.var(0) + 1e-5
-        )
-    means = np.zeros((len(counts), embeddings.shape[1]))
-    np.add.at(means, labels, embeddings)
-    means /= counts[:, None]
     if angular:
-        lengths = np.linalg.norm(means, axis=1, keepdims=True)
-        return {"kernel": jnp.asarray((means / lengths).T, jnp.float32)}
-    if not spare:
+        sums = _sums(embeddings, labels, len(counts))
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        return {"kernel": jnp.asarray((sums / lengths).T, jnp.float32)}
+    if counts.max() < 2:
         raise InputError("nobody has two pictures to fine-tune with")
-    variance = ((embeddings - means[labels]) ** 2).sum() / spare / means.shape[1]
+    spread = np.sqrt(embeddings.var(0) + 1e-5)
+    x = ((embeddings - embeddings.mean(0)) / spread).astype(np.float32)
+    means = _sums(x, labels, len(counts)) / counts[:, None]
+    known = counts[labels] > 1
+    variance = _variance(x[known], means, labels[known], counts[labels[known]])
     return {
         "kernel": jnp.asarray(means.T / variance, jnp.float32),
         "bias": jnp.asarray(-(means**2).sum(1) / (2 * variance), jnp.float32),
     }
+
+
+def _sums(x: np.ndarray, labels: np.ndarray, people: int) -> np.ndarray:
+    """Of the embeddings [N, D] of each person, [C, D]."""
+    sums = np.zeros((people, x.shape[1]), np.float32)
+    np.add.at(sums, labels, x)
+    return sums
+
+
+def _variance(
+    x: np.ndarray, means: np.ndarray, labels: np.ndarray, counts: np.ndarray
+) -> float:
+    """Under which pictures [N, D] are likeliest; each person has `counts` [N] > 1."""
+    chosen = np.random.default_rng(0).permutation(len(x))[:_CALIBRATED]
+    x, labels, counts = x[chosen], labels[chosen], counts[chosen]
+    rows = np.arange(len(x))
+    apart = (means**2).sum(1)[None] - 2 * x @ means.T  # and |x|^2, which is all alike
+    others = (counts[:, None] * means[labels] - x) / (counts - 1)[:, None]
+    apart[rows, labels] = (others**2).sum(1) - 2 * (x * others).sum(1)
+    measured = ((x - others) ** 2).mean()
+
+    def loss(variance: float) -> float:
+        scores = -apart / (2 * variance)
+        return float((logsumexp(scores, axis=1) - scores[rows, labels]).mean())
+
+    return min((measured * t for t in _TEMPERATURES), key=loss)
 
 
 def _shape(array: Any) -> tuple[int, ...] | None:

@@ -87,11 +87,27 @@ def test_the_classifier_is_bayes_rule():
     x = np.array([[-2.0], [-1.0], [1.0], [2.0]], np.float32)
     head = mean_classifier(x, labels, angular=False)
     z = x / np.sqrt(x.var() + 1e-5)
-    mean = z[2:].mean()
-    variance = 4 * (z[0, 0] + mean) ** 2 / 2
-    expected = 2 * mean * z[:, 0] / variance  # log odds of person 1
+    mean, measured = z[2:].mean(), (z[1, 0] - z[0, 0]) ** 2
     logits = z @ np.asarray(head["kernel"]) + np.asarray(head["bias"])
-    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], expected, rtol=1e-5)
+    log_odds = logits[:, 1] - logits[:, 0]
+    variances = 2 * mean * z[:, 0] / log_odds
+    np.testing.assert_allclose(variances, variances[0], rtol=1e-5)
+    assert np.log2(variances[0] / measured) % 1 == pytest.approx(0, abs=1e-4)
+
+
+def test_dimensions_that_depend_on_each_other_do_not_make_it_sure():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(20), 5)
+    x = rng.normal(size=(20, 4))[labels] + 0.5 * rng.normal(size=(100, 4))
+    losses = []
+    for times in (1, 64):
+        repeated = np.tile(x, times).astype(np.float32)
+        head = mean_classifier(repeated, labels, angular=False)
+        given = jax.random.key(0), jnp.asarray(repeated), head, jnp.asarray(labels)
+        found, _ = loss_and_accuracy(*given, Objective("softmax", 20), jnp.int32(0))
+        losses.append(float(found))
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert losses[0] < 0.5 * np.log(20)
 
 
 def test_people_with_one_picture_each_cannot_be_fine_tuned_on():
