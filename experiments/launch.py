@@ -63,10 +63,16 @@ def keep_compiled() -> None:
     turns it off. A folder for each kind of CPU, since code for one may hold
     instructions that another lacks.
     """
-    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore
-        folder = f"compiled-{files.sha256_text(cpu_name())[:16]}"
-        place = pathlib.Path(default_cache(), folder)
-        jax.config.update("jax_compilation_cache_dir", str(place))
+    if jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore
+        return
+    cache = pathlib.Path(default_cache())
+    place = cache / f"compiled-{files.sha256_text(cpu_name())[:16]}"
+    try:
+        for folder in (cache, place):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return  # compiled anew at each start, then
+    jax.config.update("jax_compilation_cache_dir", str(place))
 
 
 def keep_apart(images: Sequence[str], out_dir: str) -> None:

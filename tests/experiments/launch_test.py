@@ -1,10 +1,14 @@
 """What a binary says and exits with when its work ends badly."""
 
 import errno
+import pathlib
+import stat
+import types
 
 import pytest
 from absl import app, logging
 
+from experiments import launch as launch_module
 from experiments.launch import launch
 from facedirs_jax.errors import InputError
 
@@ -49,3 +53,33 @@ def test_what_a_user_can_mend_is_one_line(ended, error, code, said):
 def test_any_other_error_is_ours_and_shows_where(ended, error):
     with pytest.raises(type(error)):
         ended(error)
+
+
+@pytest.fixture
+def config(monkeypatch, tmp_path):
+    """JAX's settings as far as `keep_compiled` knows them, by default none."""
+    found = types.SimpleNamespace(jax_compilation_cache_dir=None)
+    found.update = lambda name, value: setattr(found, name, value)
+    monkeypatch.setattr(launch_module, "jax", types.SimpleNamespace(config=found))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return found
+
+
+def test_compiled_code_is_kept_for_its_owner(config, tmp_path):
+    launch_module.keep_compiled()
+    place = pathlib.Path(config.jax_compilation_cache_dir)
+    assert place.parent == tmp_path / "facedirs_jax"
+    assert all(stat.S_IMODE(p.stat().st_mode) == 0o700 for p in (place, place.parent))
+
+
+def test_another_folder_for_compiled_code_stays(config, tmp_path):
+    config.jax_compilation_cache_dir = "elsewhere"
+    launch_module.keep_compiled()
+    assert config.jax_compilation_cache_dir == "elsewhere"
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_room_for_compiled_code_is_no_obstacle(config, tmp_path):
+    (tmp_path / "facedirs_jax").write_text("")
+    launch_module.keep_compiled()
+    assert config.jax_compilation_cache_dir is None
