@@ -59,3 +59,32 @@ def draw_scale(
     memory.set_ylabel(f"MB more than with {min(growth)}")
     memory.legend(frameon=False, fontsize=8)
     return figure
+
+
+def draw_rates(rates: Mapping[str, Mapping[str, float]], unit: str) -> Figure:
+    """Draws how fast several ways to do the same things are.
+
+    Args:
+        rates: higher is better, by way, by what is done.
+        unit: of all of them.
+
+    Returns:
+        Figure with a panel for what is done, and a bar for each way.
+    """
+    columns = 3
+    rows = -(-len(rates) // columns)
+    most = max(len(ways) for ways in rates.values())
+    size = 9, rows * (0.7 + 0.22 * most)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for panel, (what, ways) in zip(panels, rates.items(), strict=False):
+        best = max(ways, key=lambda way: ways[way])
+        colors = [_COLORS[way == best] for way in ways]
+        panel.barh(list(ways), list(ways.values()), color=colors)
+        panel.invert_yaxis()
+        panel.tick_params(labelsize=7)
+        panel.set_title(what, fontsize=8)
+        panel.set_xlabel(unit, fontsize=7)
+    for panel in list(figure.axes)[len(rates) :]:
+        panel.remove()
+    return figure

@@ -242,6 +242,7 @@ experiments.map_space
 experiments.discover_labelled
 experiments.traversals
 experiments.speed
+experiments.bench_convolutions
 experiments.bench_directions
 experiments.grid_networks
 experiments.ratios
