@@ -10,6 +10,7 @@ matrix products on every device.
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 CHANNELS = 96  # fewer are not worth the transforms, which cost by channel,
 FEW_CHANNELS = 64  # but on maps that stay in the cache
 SMALL_MAP = 64 * 64  # rows * columns
+LEAST = 1536  # pixels of all maps, below which the kernel's own transform weighs more
 NARROW = 16  # channels; for fewer a matrix product is too narrow
 _KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 
@@ -93,7 +95,8 @@ def _compiled(
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _on_cpu(x: jax.Array, kernel: jax.Array, padding: Pads) -> jax.Array:
     """Of stride 1."""
-    if kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= _enough(x):
+    many = min(kernel.shape[2:]) >= _enough(x) and math.prod(x.shape[:3]) >= LEAST
+    if kernel.shape[:2] == (3, 3) and many:
         return minimal_filtering(x, kernel, padding)
     return _compiled(x, kernel, (1, 1), padding)
 

@@ -8,7 +8,6 @@ depends on, so that code that runs a trunk on a window only can read it off.
 """
 
 import functools
-import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -198,13 +197,20 @@ class MaxPool(nnx.Module):
         self.padding = _padding(padding)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        if self.strides != self.kernel_size or self.padding != ((0, 0), (0, 0)):
-            return self._compiled(x)
-        return jax.lax.platform_dependent(
-            x,
-            cpu=functools.partial(_largest_of_tiles, side=self.strides[0]),
-            default=self._compiled,
-        )
+        return jax.lax.platform_dependent(x, cpu=self._on_cpu, default=self._compiled)
+
+    def _on_cpu(self, x: jax.Array) -> jax.Array:
+        """Along rows, then along columns; its gradient needs no scatter."""
+        x = jnp.pad(x, ((0, 0), *self.padding, (0, 0)), constant_values=-jnp.inf)
+        for axis, (side, stride) in enumerate(
+            zip(self.kernel_size, self.strides, strict=True), 1
+        ):
+            last = (x.shape[axis] - side) // stride * stride + 1
+            places = [
+                jax.lax.slice_in_dim(x, n, n + last, stride, axis) for n in range(side)
+            ]
+            x = functools.reduce(jnp.maximum, places)
+        return x
 
     def _compiled(self, x: jax.Array) -> jax.Array:
         return jax.lax.reduce_window(
@@ -220,15 +226,6 @@ class MaxPool(nnx.Module):
     def reach(self) -> Reaches:
         """Which inputs an output depends on."""
         return _reach(self.kernel_size, self.strides, self.padding)
-
-
-def _largest_of_tiles(x: jax.Array, side: int) -> jax.Array:
-    """Of windows that do not overlap; on a CPU a scatter is a far dearer gradient."""
-    rows, columns = (size // side * side for size in x.shape[1:3])
-    places = itertools.product(range(side), repeat=2)
-    return functools.reduce(
-        jnp.maximum, [x[:, i:rows:side, j:columns:side] for i, j in places]
-    )
 
 
 def scaled(width: float, channels: int) -> int:

@@ -10,14 +10,18 @@ from facedirs_jax.backbones.layers import MaxPool
 
 @pytest.mark.parametrize("side", [(4, 6), (5, 7), (6, 9)])
 @pytest.mark.parametrize("window", [2, 3])
-def test_windows_that_do_not_overlap_are_pooled_as_others(window, side):
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("padding", [0, (0, 1), 1])
+def test_pooling_and_its_gradient_are_the_compilers(padding, stride, window, side):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, *side, 3)), jnp.float32)
+    pads = (padding, padding) if isinstance(padding, int) else padding
 
     def plain(x):
-        shape = (1, window, window, 1)
-        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, shape, shape, "VALID")
+        windows, strides = ((1, n, n, 1) for n in (window, stride))
+        around = ((0, 0), pads, pads, (0, 0))
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, windows, strides, around)
 
-    pool = MaxPool(window, stride=window)
+    pool = MaxPool(window, stride=stride, padding=padding)
     np.testing.assert_array_equal(pool(x), plain(x))
     gradients = [jax.grad(lambda x, f=f: (f(x) ** 2).sum())(x) for f in (pool, plain)]
     np.testing.assert_allclose(*gradients, rtol=1e-6)
