@@ -24,11 +24,10 @@ def begun(name, seed):
     return recipe, known, training
 
 
-@pytest.mark.parametrize("name", ["resnet50_softmax", "iresnet_arcface"])
-def test_the_weights_are_the_networks_and_the_optimiser_is_new(name):
-    recipe, known, training = begun(name, seed=0)
+def test_the_weights_are_the_networks_and_the_optimiser_is_new():
+    recipe, known, training = begun("iresnet_arcface", seed=0)
     network = training.network_of(training.state)
-    anew = begun(name, seed=1)[2]
+    anew = begun("iresnet_arcface", seed=1)[2]
     state, other = fine_tuning.of_network(anew, network, recipe, known), anew.state
     found = weights.arrays_of(training.network_of(state))
     for path, array in weights.arrays_of(network).items():
