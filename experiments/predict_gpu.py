@@ -244,10 +244,14 @@ def _counts(setting: Setting, chunk: int) -> dict[str, Any]:
     """What XLA counts of one chunk, a blend, and what memory the grid needs with it."""
     traced = setting.traced(chunk)
     kernels = bound_of(kernels_of(traced.chunk.jaxpr), MACHINES["h100_sxm"])
-    lowered = traced.chunk.lower()
     options = _AS_ON_A_GPU.get(jax.default_backend())
+    # A CPU compiles it as well, with the convolutions that a GPU is given.
+    platforms = None if options is None else ("cuda",)
+    lowered, sums_lowered = (
+        part.lower(lowering_platforms=platforms) for part in traced
+    )
     compiled: Any = lowered.compile(compiler_options=options)
-    added: Any = traced.segment.lower().compile(compiler_options=options)
+    added: Any = sums_lowered.compile(compiler_options=options)
     unfused: Any = lowered.cost_analysis()
     fused = compiled.cost_analysis()
     memory, sums = compiled.memory_analysis(), added.memory_analysis()

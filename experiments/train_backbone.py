@@ -169,18 +169,18 @@ def _begun(
     if config.start_from is None:
         return training.state
     folder = pathlib.Path(config.start_from)
-    rows, identities = crops.of_split("train")
-    known = fine_tuning.Known(crops.crops[rows], identities)
-    if not (folder / runs.FILE).exists():
-        network = checkpoints.open_backbone(config.start_from).network
-        return fine_tuning.of_network(training, network, config.recipe, known)
-    if runs.read(folder)["settings"]["data_sha256"] == crops.fingerprint:
+    of_a_run = (folder / runs.FILE).exists()
+    if of_a_run and runs.read(folder)["settings"]["data_sha256"] == crops.fingerprint:
         earlier = loop.best_state(folder, training.state)
         return backbone_step.with_weights(training.state, earlier)
-    people = checkpoints.open_backbone(folder / CHECKPOINT).manifest["about"]["people"]
+    rows, identities = crops.of_split("train")
+    known = config.recipe, crops.crops[rows], identities
+    found = checkpoints.open_backbone(folder / CHECKPOINT if of_a_run else folder)
+    if not of_a_run:
+        return fine_tuning.of_network(training, found.network, *known)
+    people = found.manifest["about"]["people"]
     like = backbone_step.for_people(training.state, people)
-    earlier = loop.best_state(folder, like)
-    return fine_tuning.of_others(training, earlier, config.recipe, known)
+    return fine_tuning.of_others(training, loop.best_state(folder, like), *known)
 
 
 def _beginning(start_from: str | None) -> dict[str, Any] | None:

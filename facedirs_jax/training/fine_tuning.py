@@ -1,6 +1,6 @@
 """Begins a training with a network that is there but has lost its classifier."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,20 +18,12 @@ _TEMPERATURES = 2.0 ** np.arange(-2, 11)
 _CALIBRATED = 2000  # pictures
 
 
-class Known(NamedTuple):
-    """Pictures of people, as the training has them.
-
-    Attributes:
-        crops: [N, S, S, 3] uint8 RGB.
-        identities: [N] str or int, whose each is.
-    """
-
-    crops: np.ndarray
-    identities: np.ndarray
-
-
 def of_network(
-    training: BackboneTraining, network: Any, recipe: BackboneRecipe, known: Known
+    training: BackboneTraining,
+    network: Any,
+    recipe: BackboneRecipe,
+    crops: np.ndarray,
+    identities: np.ndarray,
 ) -> BackboneState:
     """A beginning with a network's weights and a classifier made of people's templates.
 
@@ -39,7 +31,8 @@ def of_network(
         training: that begins.
         network: of the recipe, with its weights.
         recipe: of the training.
-        known: what will be trained on.
+        crops: [N, S, S, 3] uint8 RGB, what will be trained on.
+        identities: [N] str or int, whose each is.
 
     Returns:
         BackboneState, arrays of any shape, whose optimiser has seen nothing.
@@ -64,14 +57,15 @@ def of_network(
         network=weights.filled_state(state.network, arrays),
         stats=weights.filled_state(state.stats, arrays),
     )
-    return of_others(training, begun, recipe, known)
+    return of_others(training, begun, recipe, crops, identities)
 
 
 def of_others(
     training: BackboneTraining,
     earlier: BackboneState,
     recipe: BackboneRecipe,
-    known: Known,
+    crops: np.ndarray,
+    identities: np.ndarray,
 ) -> BackboneState:
     """The same with the weights of a training on other people.
 
@@ -79,15 +73,16 @@ def of_others(
         training: that begins.
         earlier: of the same network, arrays of any shape.
         recipe: of the training.
-        known: what will be trained on.
+        crops: [N, S, S, 3] uint8 RGB, what will be trained on.
+        identities: [N] str or int, whose each is.
 
     Returns:
         BackboneState whose optimiser has seen nothing.
     """
     network = training.network_of(earlier)
     head = mean_classifier(
-        np.asarray(embed(network, recipe.preprocess(), known.crops)),
-        known.identities,
+        np.asarray(embed(network, recipe.preprocess(), crops)),
+        identities,
         angular=recipe.loss == "arcface",
     )
     begun = earlier._replace(head=head)

@@ -9,7 +9,7 @@ from facedirs_jax.errors import InputError
 from facedirs_jax.training import fine_tuning, recipes, weights
 from facedirs_jax.training.backbone_step import for_people
 from facedirs_jax.training.backbone_training import backbone_training
-from facedirs_jax.training.fine_tuning import Known, mean_classifier
+from facedirs_jax.training.fine_tuning import mean_classifier
 from facedirs_jax.training.objective import Objective, loss_and_accuracy
 
 SMALL = {"width": 0.0625, "image_size": 32, "batch": 4}
@@ -18,9 +18,9 @@ SMALL = {"width": 0.0625, "image_size": 32, "batch": 4}
 def begun(name, seed):
     recipe = recipes.adapted(recipes.RECIPES[name], SMALL)
     crops = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), np.uint8)
-    known = Known(crops, np.repeat(np.arange(4), 2))
+    known = crops, np.repeat(np.arange(4), 2)
     rows = np.arange(8)
-    training = backbone_training(recipe, crops, rows, known.identities, seed=seed)
+    training = backbone_training(recipe, crops, rows, known[1], seed=seed)
     return recipe, known, training
 
 
@@ -28,7 +28,7 @@ def test_the_weights_are_the_networks_and_the_optimiser_is_new():
     recipe, known, training = begun("iresnet_arcface", seed=0)
     network = training.network_of(training.state)
     anew = begun("iresnet_arcface", seed=1)[2]
-    state, other = fine_tuning.of_network(anew, network, recipe, known), anew.state
+    state, other = fine_tuning.of_network(anew, network, recipe, *known), anew.state
     found = weights.arrays_of(training.network_of(state))
     for path, array in weights.arrays_of(network).items():
         np.testing.assert_array_equal(found[path], array, err_msg=path)
@@ -43,7 +43,7 @@ def test_normalisations_of_a_training_on_others_are_kept():
     assert {a.shape[-1] for a in others.head.values()} == {7}
     moments = [a.shape[-1] for a in jax.tree.leaves(others.optimiser) if a.ndim]
     assert moments.count(7) >= 2
-    state = fine_tuning.of_others(training, others, recipe, known)
+    state = fine_tuning.of_others(training, others, recipe, *known)
     jax.tree.map(np.testing.assert_array_equal, state.network, others.network)
     assert {a.shape[-1] for a in state.head.values()} == {4}
     assert state.optimiser is training.state.optimiser
@@ -53,10 +53,10 @@ def test_folded_normalisations_and_another_width_are_refused():
     recipe, known, training = begun("vgg16_softmax", seed=0)
     network = training.network_of(training.state)
     with pytest.raises(InputError, match="begin with one of the same recipe, or"):
-        fine_tuning.of_network(training, network, recipe, known)
+        fine_tuning.of_network(training, network, recipe, *known)
     _, _, other = begun("resnet50_softmax", seed=0)
     with pytest.raises(InputError, match=r"has no .* of shape"):
-        fine_tuning.of_network(other, network, recipe, known)
+        fine_tuning.of_network(other, network, recipe, *known)
 
 
 @pytest.mark.parametrize("loss", ["softmax", "arcface"])
