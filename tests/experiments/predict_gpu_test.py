@@ -3,12 +3,13 @@
 import csv
 import json
 
+import jax
 import pytest
 from flax import nnx
 
 from experiments import predict_gpu
 from experiments.inputs import Source
-from facedirs_jax.backbones import Backbone
+from facedirs_jax.backbones import Backbone, convolution
 from facedirs_jax.backbones.preprocess import Preprocess
 from facedirs_jax.backbones.vgg16 import VGG16, VGG16Config
 from facedirs_jax.errors import InputError
@@ -74,3 +75,16 @@ def test_an_unknown_network_or_a_chunk_of_none_is_refused(config):
         predict_gpu.run(predict_gpu.Config(source, out, networks=("alexnet",)))
     with pytest.raises(InputError, match="each of them at least 1"):
         predict_gpu.run(predict_gpu.Config(source, out, chunks=(16, 0)))
+
+
+def test_a_cpus_own_ways_to_convolve_are_not_counted(config, monkeypatch):
+    for name in ("FEW_CHANNELS", "NARROW"):
+        monkeypatch.setattr(convolution, name, 1)
+    found = []
+    for least in (0, 10**9):
+        monkeypatch.setattr(convolution, "LEAST", least)
+        jax.clear_caches()
+        setting = predict_gpu._setting(config, tiny("vgg16"), None)
+        found.append(predict_gpu._counts(setting, 4))
+    jax.clear_caches()
+    assert found[0] == found[1]
