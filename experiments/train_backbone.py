@@ -366,6 +366,17 @@ def _define_flags() -> None:
         "that stays at chance among thousands.",
     )
     flags.DEFINE_float(
+        "smoothing",
+        None,
+        "Of the labels, 0 to 1: for networks that fit their people too well.",
+    )
+    flags.DEFINE_float(
+        "dropout", None, "Of the template before the classifier, 0 to 1: as smoothing."
+    )
+    flags.DEFINE_float(
+        "erase", None, "Share of the crops in which a rectangle is hidden."
+    )
+    flags.DEFINE_float(
         "flip",
         None,
         "Share of the crops that are mirrored. 0 lets a network tell which way a face "
@@ -408,7 +419,8 @@ def _define_flags() -> None:
 
 _CHANGES = (
     *("width", "image_size", "alignment", "template_dim", "loss"),
-    *("epochs", "batch", "learning_rate", "first_people", "flip"),
+    *("epochs", "batch", "learning_rate", "first_people", "smoothing", "dropout"),
+    *("flip", "erase"),
 )
 
 

@@ -15,6 +15,11 @@ from .augmentation import Augmentation
 from .objective import Loss, Objective
 from .optimisers import OptimiserConfig
 
+_PARTS = (
+    "config",
+    "optimiser",
+    "augmentation",
+)  # of a recipe, with settings of their own
 NETWORKS: dict[str, Callable[..., Any]] = {
     "vgg16": VGG16,
     "resnet50": ResNet50,
@@ -162,9 +167,8 @@ def adapted(recipe: BackboneRecipe, changes: Mapping[str, Any]) -> BackboneRecip
 
     Args:
         recipe: to start from.
-        changes: by name: fields of the recipe or of its network's config,
-            `template_dim`, `learning_rate`, `flip` of the augmentation; None leaves one
-            as it is.
+        changes: by name: fields of the recipe, of its network's config, optimiser or
+            augmentation, and `template_dim`; None leaves one as it is.
 
     Returns:
         The recipe.
@@ -175,29 +179,25 @@ def adapted(recipe: BackboneRecipe, changes: Mapping[str, Any]) -> BackboneRecip
     wanted = {name: value for name, value in changes.items() if value is not None}
     if "template_dim" in wanted:
         wanted["embedding_dim"] = wanted.pop("template_dim")
-    own = {field.name for field in dataclasses.fields(recipe)}
-    of_config = {field.name for field in dataclasses.fields(recipe.config)}
-    optimiser, augmentation, config = recipe.optimiser, recipe.augmentation, {}
-    for name in list(wanted):
-        if name == "learning_rate":
-            optimiser = dataclasses.replace(optimiser, learning_rate=wanted.pop(name))
-        elif name == "flip":
-            augmentation = dataclasses.replace(augmentation, flip=wanted.pop(name))
-        elif name not in own and name in of_config:
-            config[name] = wanted.pop(name)
-        elif name not in own:
+    changed: dict[str, dict[str, Any]] = {}
+    for name in set(wanted) - _fields(recipe):
+        owner = next((p for p in _PARTS if name in _fields(getattr(recipe, p))), None)
+        if owner is None:
             raise InputError(
                 f"{recipe.network} has no {name} to set; it follows from its width"
             )
-    recipe = dataclasses.replace(
-        recipe,
-        **wanted,
-        optimiser=optimiser,
-        augmentation=augmentation,
-        config=dataclasses.replace(recipe.config, **config),
-    )
+        changed.setdefault(owner, {})[name] = wanted.pop(name)
+    parts = {
+        owner: dataclasses.replace(getattr(recipe, owner), **settings)
+        for owner, settings in changed.items()
+    }
+    recipe = dataclasses.replace(recipe, **wanted, **parts)
     _check(recipe)
     return recipe
+
+
+def _fields(settings: Any) -> set[str]:
+    return {field.name for field in dataclasses.fields(settings)}
 
 
 def _check(recipe: BackboneRecipe) -> None:

@@ -55,6 +55,8 @@ def test_changes_reach_recipe_network_and_optimiser():
             "epochs": 3.0,
             "learning_rate": 0.5,
             "flip": 0.0,
+            "erase": 0.5,
+            "smoothing": 0.1,
             "batch": None,
         },
     )
@@ -62,7 +64,8 @@ def test_changes_reach_recipe_network_and_optimiser():
     assert recipe.preprocess().alignment == "arcface_112"
     assert recipe.preprocess().size == 112
     assert (recipe.epochs, recipe.optimiser.learning_rate) == (3.0, 0.5)
-    assert recipe.augmentation.flip == 0.0
+    assert (recipe.augmentation.flip, recipe.augmentation.erase) == (0.0, 0.5)
+    assert recipe.smoothing == 0.1
     assert recipe.batch == RECIPES["iresnet_arcface"].batch
 
 
