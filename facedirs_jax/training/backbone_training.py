@@ -20,6 +20,7 @@ class BackboneTraining(NamedTuple):
     """What `loop.train` takes, for a backbone.
 
     Attributes:
+        task: what is trained.
         state: to begin with, arrays of any shape.
         step: the pure function of one step.
         batches: step -> `images` [B, S, S, 3] uint8 and `labels` [B] int32.
@@ -28,6 +29,7 @@ class BackboneTraining(NamedTuple):
         network_of: state -> the library's network with its weights.
     """
 
+    task: backbone_step.BackboneTask
     state: backbone_step.BackboneState
     step: Callable[..., Any]
     batches: grain.MapDataset
@@ -89,6 +91,7 @@ def backbone_training(
     labels[rows] = numbers
     order = _order(recipe, objective, numbers, steps, seed)
     return BackboneTraining(
+        task,
         jax.jit(lambda key: backbone_step.initial_state(key, task, optimiser))(key),
         backbone_step.make_step(task, optimiser, schedule),
         batches.gathered(

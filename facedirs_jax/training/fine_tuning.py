@@ -6,16 +6,18 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import logsumexp
 
+from facedirs_jax.blending import unit_range
 from facedirs_jax.errors import InputError
 from facedirs_jax.templates import embed
 
-from . import weights
+from . import normalisation, weights
 from .backbone_step import BackboneState, with_weights
 from .backbone_training import BackboneTraining
 from .recipes import BackboneRecipe
 
 _TEMPERATURES = 2.0 ** np.arange(-2, 11)
 _CALIBRATED = 2000  # pictures
+_FITTED = 512  # pictures that make normalisations anew
 
 
 def of_network(
@@ -38,21 +40,21 @@ def of_network(
         BackboneState, arrays of any shape, whose optimiser has seen nothing.
 
     Raises:
-        InputError: if the network is another one than is trained, or one whose
-            normalisations were folded away when it was written.
+        InputError: if the network is another one than is trained.
     """
-    arrays, state = weights.arrays_of(network), training.state
-    for part in (state.network, state.stats):
-        wanted = weights.shapes_of_state(part)
-        missing = sorted(
-            name for name, shape in wanted.items() if _shape(arrays.get(name)) != shape
-        )
-        if missing:
+    arrays = {n: np.asarray(a) for n, a in weights.arrays_of(network).items()}
+    state, plain = training.state, training.task.plain
+    for name, shape in weights.shapes_of(plain).items():
+        if _shape(arrays.get(name)) != shape:
             raise InputError(
-                f"the network to begin with has no {missing[0]} of shape "
-                f"{list(wanted[missing[0]])}; begin with one of the same recipe, or, "
-                "since VGG16 loses its normalisations when it is written, with its run"
+                f"the network to begin with has no {name} of shape {list(shape)}; "
+                "begin with one of the same recipe"
             )
+    learning = training.task.learning
+    if arrays.keys() != weights.shapes_of(learning).keys():
+        some = np.random.default_rng(0).permutation(len(crops))[:_FITTED]
+        inputs = training.task.preprocess(unit_range(jnp.asarray(crops[np.sort(some)])))
+        arrays = normalisation.unfolded(learning, arrays, inputs)
     begun = state._replace(
         network=weights.filled_state(state.network, arrays),
         stats=weights.filled_state(state.stats, arrays),

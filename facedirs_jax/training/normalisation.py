@@ -5,8 +5,8 @@ layers for `BatchNorm`, which normalises by the batch and moves the stored stati
 along. A network without any (VGG16) gets one after every convolution and every linear
 layer but loses them again: normalisation by stored statistics is a factor and an
 offset for each channel, and `folded` multiplies them into the kernels, which gives the
-plain network, computing the same. Where the batch is sharded over a mesh, jit takes
-means over all of it.
+plain network, computing the same; `unfolded` makes new ones for a plain network. Where
+the batch is sharded over a mesh, jit takes means over all of it.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,8 @@ from flax import nnx
 
 from facedirs_jax.backbones.layers import ConvUnit, FrozenBatchNorm
 
+from . import weights
+
 MOMENTUM = 0.9  # of the stored statistics, a step
 _EPSILON = 1e-5  # of normalisations that are folded away
 
@@ -27,7 +29,9 @@ class BatchNorm(nnx.Module):
     """Batch normalisation by the batch's mean and variance, per channel.
 
     [..., C] -> [..., C]. Its variables are those of `FrozenBatchNorm`; a call replaces
-    `mean` and `var` by MOMENTUM * old + (1 - MOMENTUM) * those of the batch.
+    `mean` and `var` by MOMENTUM * old + (1 - MOMENTUM) * those of the batch. While it
+    is `fitting`, a call leaves its input as it is, and makes of all four what leaves
+    such a batch as it is.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class BatchNorm(nnx.Module):
     ):
         self.epsilon = epsilon
         self.dtype = dtype
+        self.fitting = False
         self.scale = nnx.Param(jnp.ones(channels)) if use_scale else None
         self.bias = nnx.Param(jnp.zeros(channels))
         self.mean = nnx.BatchStat(jnp.zeros(channels))
@@ -50,6 +55,10 @@ class BatchNorm(nnx.Module):
         wide = x.astype(jnp.float32)
         mean = wide.mean(axis=axes)
         var = jnp.maximum((wide**2).mean(axis=axes) - mean**2, 0.0)
+        if self.fitting and self.scale is not None:
+            self.mean[...], self.var[...], self.bias[...] = mean, var, mean
+            self.scale[...] = jnp.sqrt(var + self.epsilon)
+            return x
         self.mean[...] = MOMENTUM * self.mean[...] + (1 - MOMENTUM) * mean
         self.var[...] = MOMENTUM * self.var[...] + (1 - MOMENTUM) * var
         factor = jax.lax.rsqrt(var + self.epsilon)
@@ -147,3 +156,32 @@ def folded(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         )
         found[f"{target}.bias"] = (bias - mean) * factor + offset
     return found
+
+
+def unfolded(
+    network: Any, arrays: Mapping[str, np.ndarray], inputs: jax.Array
+) -> dict[str, np.ndarray]:
+    """Gives a plain network its normalisations back, so that it can learn on.
+
+    What they were cannot be known. These are the ones that change nothing of a batch:
+    factor and offset are its own standard deviation and mean, channel by channel.
+
+    Args:
+        network: abstract, after `trainable`, which added normalisations to it.
+        arrays: of any shape, of the plain network, as `folded` gives.
+        inputs: [B, S, S, 3] float32, what the network is fed; B in the hundreds.
+
+    Returns:
+        All arrays of the learning network, any shape.
+    """
+    wanted = weights.shapes_of(network)
+    found = {
+        name: arrays.get(name.replace(".linear.", "."), np.zeros(shape, np.float32))
+        for name, shape in wanted.items()
+    }
+    fitted = weights.filled(network, found)
+    norms = [m for _, m in nnx.iter_modules(fitted) if isinstance(m, BatchNorm)]
+    for norm in norms:
+        norm.fitting = True
+    fitted(inputs)
+    return {name: np.asarray(a) for name, a in weights.arrays_of(fitted).items()}

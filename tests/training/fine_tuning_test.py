@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from facedirs_jax.blending import unit_range
 from facedirs_jax.errors import InputError
 from facedirs_jax.training import fine_tuning, recipes, weights
 from facedirs_jax.training.backbone_step import for_people
@@ -49,11 +50,23 @@ def test_normalisations_of_a_training_on_others_are_kept():
     assert state.optimiser is training.state.optimiser
 
 
-def test_folded_normalisations_and_another_width_are_refused():
+def test_a_network_without_its_normalisations_gets_new_ones_and_stays_what_it_is():
     recipe, known, training = begun("vgg16_softmax", seed=0)
     network = training.network_of(training.state)
-    with pytest.raises(InputError, match="begin with one of the same recipe, or"):
-        fine_tuning.of_network(training, network, recipe, *known)
+    anew = begun("vgg16_softmax", seed=1)[2]
+    state = fine_tuning.of_network(anew, network, recipe, *known)
+    inputs = training.task.preprocess(unit_range(jnp.asarray(known[0])))
+    np.testing.assert_allclose(
+        anew.network_of(state)(inputs), network(inputs), rtol=1e-4, atol=1e-4
+    )
+    norm = {n: a for n, a in weights.arrays_of(state.stats).items() if "conv3_2" in n}
+    assert {n.rpartition(".")[2] for n in norm} == {"mean", "var"}
+    assert all(np.abs(a).max() > 0 and (a != 1).any() for a in norm.values())
+
+
+def test_another_network_is_refused():
+    recipe, known, training = begun("vgg16_softmax", seed=0)
+    network = training.network_of(training.state)
     _, _, other = begun("resnet50_softmax", seed=0)
     with pytest.raises(InputError, match=r"has no .* of shape"):
         fine_tuning.of_network(other, network, recipe, *known)
