@@ -20,7 +20,7 @@ test: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist=loadfile
 
 format: .venv/test
 	$(BIN)/ruff check --fix .

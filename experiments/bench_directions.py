@@ -25,7 +25,7 @@ import numpy as np
 from absl import flags
 from sklearn import decomposition, linear_model, model_selection
 
-from facedirs_jax import charts, figures, files, runs
+from facedirs_jax import bench_charts, figures, files, runs
 from facedirs_jax.directions.centroid import centroid_directions, resampled_degrees
 from facedirs_jax.directions.gram import gram
 from facedirs_jax.directions.labelled import people_in_folds
@@ -196,7 +196,9 @@ def run(config: Config) -> int:
             results[name] = _summary(times) | {"apart": apart, "agree": near}
             agree &= near
             print(f"{name}: {_told(results[name])}", flush=True)
-            figures.save_figure(out / f"bench_{name}.png", charts.draw_times(times))
+            figures.save_figure(
+                out / f"bench_{name}.png", bench_charts.draw_times(times)
+            )
         result = {
             "settings": dataclasses.asdict(config),
             "contests": results,

@@ -36,7 +36,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from facedirs_jax import charts, figures, files, runs
+from facedirs_jax import bench_charts, figures, files, runs
 from facedirs_jax.backbones import Backbone
 from facedirs_jax.backbones.dlib_resnet import FILE
 from facedirs_jax.blending import blend_pairs
@@ -310,7 +310,7 @@ def _write(
     }
     files.write_text(out / "bench.json", json.dumps(result, indent=1) + "\n")
     for name, measured in found.items():
-        chart = charts.draw_times(measured["ms_a_blend"])
+        chart = bench_charts.draw_times(measured["ms_a_blend"])
         figures.save_figure(out / f"{name}.png", chart)
 
 

@@ -28,7 +28,7 @@ import jax
 import numpy as np
 from absl import flags, logging
 
-from facedirs_jax import charts, figures, files, runs, tables
+from facedirs_jax import bench_charts, figures, files, runs, tables
 from facedirs_jax.backbones import Backbone
 from facedirs_jax.errors import InputError
 from facedirs_jax.grid import Grid, make_grid, max_blocks_for
@@ -301,7 +301,7 @@ def _write(
     parts = (shown, totals, counts)
     text = "\n".join(map(tables.markdown_text, parts))
     files.write_text(out / "predictions.md", text)
-    chart = charts.draw_roofline(_points(predictions), _roofs(machine))
+    chart = bench_charts.draw_roofline(_points(predictions), _roofs(machine))
     figures.save_figure(out / "roofline.png", chart)
     ridges = [f"{unit} {machine.ridge(unit):.4g}" for unit in machine.peaks]
     print(f"{machine.name}; operations a byte at the ridge: {', '.join(ridges)}\n")

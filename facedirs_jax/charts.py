@@ -1,6 +1,6 @@
 """Charts: numbers of one run or several, drawn with matplotlib."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib
@@ -162,64 +162,6 @@ def draw_people(angles: Mapping[tuple[str, int], Angles]) -> Figure:
         panel.set_ylim(0, 90)
     panels[0].set_ylabel("degrees between two sets of people")
     panels[-1].legend(frameon=False, fontsize=8)
-    return figure
-
-
-def draw_times(times: Mapping[str, list[float]]) -> Figure:
-    """Draws what each round of a benchmark took.
-
-    Args:
-        times: milliseconds an item, one a round, by what was timed.
-
-    Returns:
-        Figure with one panel.
-    """
-    figure, axis = _panel(height=0.9 + 0.4 * len(times))
-    for place, (what, values) in enumerate(times.items()):
-        color = _COLORS[place % len(_COLORS)]
-        axis.barh(what, float(np.median(values)), color=color, alpha=0.5)
-        axis.plot(values, [what] * len(values), "o", color=color, markersize=4)
-    axis.invert_yaxis()
-    axis.set_xlabel("milliseconds; bar: median, dots: rounds")
-    return figure
-
-
-def draw_roofline(
-    points: Mapping[str, Sequence[tuple[str, str, float, float]]],
-    roofs: Mapping[str, tuple[float, float]],
-) -> Figure:
-    """Draws how fast computations can at best be on a machine.
-
-    Args:
-        points: (network, region, operations a byte, operations a second), by precision.
-        roofs: peak, operations a second, and bandwidth, bytes a second, by precision.
-
-    Returns:
-        Figure with a panel a precision, log-log: the roof, and a point for each network
-        and region, in the network's colour and the region's shape.
-    """
-    figure = Figure(figsize=(3.6 * len(points), 3.6), layout="constrained")
-    panels = figure.subplots(1, len(points), sharey=True, squeeze=False)[0]
-    everything = [point for of_one in points.values() for point in of_one]
-    networks, regions = (
-        list(dict.fromkeys(point[field] for point in everything)) for field in (0, 1)
-    )
-    span = np.geomspace(5, 2e3, 200)
-    for panel, (precision, of_one) in zip(panels, points.items(), strict=True):
-        peak, bandwidth = roofs[precision]
-        panel.plot(span, np.minimum(peak, span * bandwidth) / 1e12, color="black", lw=1)
-        for network, region, intensity, speed in of_one:
-            panel.plot(
-                *(intensity, speed / 1e12, "osD^v<>P"[regions.index(region) % 8]),
-                color=_COLORS[networks.index(network) % len(_COLORS)],
-                alpha=0.7,
-                label=f"{network}, {region}",
-            )
-        panel.set(xscale="log", yscale="log", xlabel="operations a byte")
-        panel.set_title(precision, fontsize=10)
-    panels[0].set_ylabel("10^12 operations a second, at most")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, fontsize=7, loc="outside right upper")
     return figure
 
 
