@@ -20,8 +20,8 @@ NETWORKS = {
     "resnet50": (ResNet50, ResNet50Config.tiny(), 64),
     "keras": (
         ResNet50,
-        ResNet50Config(1 / 16, 64, (2, 1, 1, 1), (2, 3), False, 1e-3),
-        64,
+        ResNet50Config(1 / 16, 80, (2, 1, 1, 1), (2, 3), False, 1e-3),
+        80,  # 5 pixels before the last stage, of stride 2
     ),
     "iresnet": (IResNet, IResNetConfig((2, 1, 1, 2), width=1 / 16, image_size=48), 48),
     "facenet": (FaceNet, FaceNetConfig.tiny(), 107),

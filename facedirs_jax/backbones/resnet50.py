@@ -36,7 +36,7 @@ class ResNet50Config:
 
     Attributes:
         width: multiplier of every layer's channels.
-        image_size: side of the input, px; a multiple of 32.
+        image_size: side of the input, px; a multiple of 16.
         blocks: bottlenecks of each of the four stages.
         stem_padding: of the 7x7 convolution, before and after, on both axes.
         ceil_pool: whether the 3x3 maximum rounds its size up.
@@ -58,7 +58,7 @@ class ResNet50Config:
 
     def __post_init__(self):
         layers.check_config(
-            width=self.width, dtype=self.dtype, image_size=self.image_size, multiple=32
+            width=self.width, dtype=self.dtype, image_size=self.image_size, multiple=16
         )
 
     @classmethod

@@ -396,7 +396,7 @@ def test_takes_only_float_images_of_its_own_size(images):
     "field, value, message",
     [
         ("width", -1.0, "width must be a positive number"),
-        ("image_size", 100, "image_size must be a multiple of 32"),
+        ("image_size", 100, "image_size must be a multiple of 16"),
         ("dtype", "float16", "dtype is float32 or bfloat16, not 'float16'"),
     ],
 )
