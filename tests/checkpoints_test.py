@@ -431,9 +431,8 @@ DECODERS = [name for name in shipped.shipped_folders() if name.endswith("_decode
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_a_decoder_that_ships_is_one_of_the_network_it_is_named_after(name):
-    decoder, told = load_decoder_of(name, load_backbone(name.removesuffix("_decoder")))
+    _, told = load_decoder_of(name, load_backbone(name.removesuffix("_decoder")))
     assert told["decoder"] == name and told["licence"].startswith("Apache-2.0")
-    assert decoder.config.image_size in (64, 80)
 
 
 @pytest.mark.parametrize("place", ["trained", "checkpoints"])

@@ -176,7 +176,9 @@ def unfolded(
     """
     wanted = weights.shapes_of(network)
     found = {
-        name: arrays.get(name.replace(".linear.", "."), np.zeros(shape, np.float32))
+        name: np.zeros(shape, np.float32)
+        if ".bn." in name
+        else arrays[name.replace(".linear.", ".")]
         for name, shape in wanted.items()
     }
     fitted = weights.filled(network, found)

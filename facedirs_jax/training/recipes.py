@@ -15,11 +15,7 @@ from .augmentation import Augmentation
 from .objective import Loss, Objective
 from .optimisers import OptimiserConfig
 
-_PARTS = (
-    "config",
-    "optimiser",
-    "augmentation",
-)  # of a recipe, with settings of their own
+_PARTS = "config", "optimiser", "augmentation"  # of a recipe, with own settings
 NETWORKS: dict[str, Callable[..., Any]] = {
     "vgg16": VGG16,
     "resnet50": ResNet50,
@@ -180,7 +176,7 @@ def adapted(recipe: BackboneRecipe, changes: Mapping[str, Any]) -> BackboneRecip
     if "template_dim" in wanted:
         wanted["embedding_dim"] = wanted.pop("template_dim")
     changed: dict[str, dict[str, Any]] = {}
-    for name in set(wanted) - _fields(recipe):
+    for name in sorted(set(wanted) - _fields(recipe)):
         owner = next((p for p in _PARTS if name in _fields(getattr(recipe, p))), None)
         if owner is None:
             raise InputError(
