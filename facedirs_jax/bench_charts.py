@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from facedirs_jax.charts import Figure
-
-# Blue, orange, green, grey: Okabe and Ito's, told apart by the colour-blind too.
-_COLORS = ("#0072B2", "#E69F00", "#009E73", "#999999")
+from facedirs_jax.palette import BLUE, ORANGE, PALETTE
 
 
 def draw_scale(
@@ -39,9 +37,9 @@ def draw_scale(
         (processes, by_processes, "processes, a core each", "blends a second"),
     ):
         for place, values in series.items():
-            axis.plot([place] * len(values), values, "o", color=_COLORS[1], ms=4)
+            axis.plot([place] * len(values), values, "o", color=ORANGE, ms=4)
         medians = [float(np.median(values)) for values in series.values()]
-        axis.plot(list(series), medians, "-", color=_COLORS[0])
+        axis.plot(list(series), medians, "-", color=BLUE)
         axis.set_xticks(list(series))
         axis.set_ylim(bottom=0)
         axis.set_xlabel(what)
@@ -51,7 +49,7 @@ def draw_scale(
         (growth, "o-", "peak of the process"),
         (expected, "--", "crops, masks, templates, sums"),
     ):
-        color = _COLORS[label.startswith("crops")]
+        color = PALETTE[label.startswith("crops")]
         memory.plot(
             list(values), list(values.values()), style, color=color, label=label
         )
@@ -80,7 +78,7 @@ def draw_rates(rates: Mapping[str, Mapping[str, float]], unit: str) -> Figure:
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for panel, (what, ways) in zip(panels, rates.items(), strict=False):
         best = max(ways, key=lambda way: ways[way])
-        colors = [_COLORS[way == best] for way in ways]
+        colors = [PALETTE[way == best] for way in ways]
         panel.barh(list(ways), list(ways.values()), color=colors)
         panel.invert_yaxis()
         panel.tick_params(labelsize=7)
@@ -104,7 +102,7 @@ def draw_times(times: Mapping[str, list[float]]) -> Figure:
     figure = Figure(figsize=size, layout="constrained")
     axis = figure.subplots()
     for place, (what, values) in enumerate(times.items()):
-        color = _COLORS[place % len(_COLORS)]
+        color = PALETTE[place % len(PALETTE)]
         axis.barh(what, float(np.median(values)), color=color, alpha=0.5)
         axis.plot(values, [what] * len(values), "o", color=color, markersize=4)
     axis.invert_yaxis()
@@ -139,7 +137,7 @@ def draw_roofline(
         for network, region, intensity, speed in of_one:
             panel.plot(
                 *(intensity, speed / 1e12, "osD^v<>P"[regions.index(region) % 8]),
-                color=_COLORS[networks.index(network) % len(_COLORS)],
+                color=PALETTE[networks.index(network) % len(PALETTE)],
                 alpha=0.7,
                 label=f"{network}, {region}",
             )

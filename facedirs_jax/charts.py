@@ -12,12 +12,10 @@ from facedirs_jax.evaluation.bootstrap import Estimate
 from facedirs_jax.evaluation.roc import RocCurve
 from facedirs_jax.evaluation.stability import LEADING, Angles, SplitHalf
 from facedirs_jax.evaluation.verification import Pairs
+from facedirs_jax.palette import BLUE, GREY, ORANGE, PALETTE
 
 Figure = matplotlib.figure.Figure
 
-# Okabe and Ito's palette, told apart by the colour-blind too.
-_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
-_COLORS = (_BLUE, _ORANGE, _GREEN, _GREY)
 _SCREE_COMPONENTS = 20
 
 
@@ -37,13 +35,13 @@ def draw_scree(name: str, discovery: Discovery) -> Figure:
     numbers = np.arange(1, shown + 1)
     figure, axis = _panel()
     axis.bar(
-        numbers, discovery.eigenvalues[:shown] / total, color=_BLUE, label="component"
+        numbers, discovery.eigenvalues[:shown] / total, color=BLUE, label="component"
     )
     axis.plot(
         numbers,
         discovery.null[:shown] / total,
         "o-",
-        color=_ORANGE,
+        color=ORANGE,
         markersize=3,
         label="noise, 95th percentile (parallel analysis)",
     )
@@ -86,7 +84,7 @@ def draw_stability(discoveries: Mapping[str, Discovery]) -> Figure:
                 width,
                 yerr=spreads,
                 label=name,
-                color=_COLORS[place % len(_COLORS)],
+                color=PALETTE[place % len(PALETTE)],
                 error_kw={"lw": 0.8},
             )
         panel.set_xticks(
@@ -120,7 +118,7 @@ def draw_variance(discoveries: Mapping[str, Discovery]) -> Figure | None:
     figure, axis = _panel(height=0.9 + 0.45 * len(shares))
     left = np.zeros(len(shares))
     names = list(shares)
-    for part, color in (("face", _GREY), ("region", _BLUE), ("interaction", _ORANGE)):
+    for part, color in (("face", GREY), ("region", BLUE), ("interaction", ORANGE)):
         widths = np.array([shares[name][part] for name in names])
         label = part if part == "interaction" else f"{part} donor"
         bars = axis.barh(names, widths, left=left, color=color, label=label)
@@ -151,7 +149,7 @@ def draw_people(angles: Mapping[tuple[str, int], Angles]) -> Figure:
             found = angles[name, count]
             values = np.column_stack([found.components, found.subspace[:, 0]])
             at = np.arange(LEADING + 1) + place / (len(counts) + 0.5)
-            color = _COLORS[place % len(_COLORS)]
+            color = PALETTE[place % len(PALETTE)]
             panel.bar(at, values.mean(0), 0.8 / len(counts), color=color, alpha=0.5)
             panel.plot(at, values.T, ".", color=color, markersize=3)
             panel.plot([], [], "s", color=color, label=f"{count} region donors")
@@ -240,8 +238,8 @@ def _draw_pairs(axis: Any, pairs: Pairs) -> None:
     """Histograms of the genuine and the impostor pairs, those of them that exist."""
     bins = np.linspace(pairs.distances.min(), pairs.distances.max(), 80).tolist()
     for of, what, color in (
-        (pairs.same, "genuine", _BLUE),
-        (~pairs.same, "impostor", _ORANGE),
+        (pairs.same, "genuine", BLUE),
+        (~pairs.same, "impostor", ORANGE),
     ):
         if of.any():
             label = f"{what}, {of.sum()} pairs"
@@ -265,8 +263,8 @@ def draw_estimates(estimates: Mapping[str, Estimate], what: str) -> Figure:
     names = list(estimates)
     value, low, high = np.array(list(estimates.values())).T
     known = np.isfinite(low)
-    axis.hlines(np.flatnonzero(known), low[known], high[known], color=_BLUE, lw=2.5)
-    axis.plot(value, np.arange(len(names)), "o", color=_ORANGE, markersize=4)
+    axis.hlines(np.flatnonzero(known), low[known], high[known], color=BLUE, lw=2.5)
+    axis.plot(value, np.arange(len(names)), "o", color=ORANGE, markersize=4)
     axis.set_yticks(np.arange(len(names)), names, fontsize=7)
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.grid(axis="x", lw=0.4)

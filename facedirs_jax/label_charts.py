@@ -7,10 +7,10 @@ import numpy as np
 
 from facedirs_jax.directions.choice import names_of
 from facedirs_jax.directions.record import Directions
+from facedirs_jax.palette import BLUE
 
 Figure = matplotlib.figure.Figure
 
-_BLUE = "#0072B2"
 _NOTES = {
     "label_centroid": "Difference of mean templates. The length is that of the whole "
     "difference, counted in template units; degrees over people tell how far the "
@@ -88,7 +88,7 @@ def draw_along(label: str, values: np.ndarray, along: np.ndarray) -> Figure:
             parts = [along[values == value, place] for value in known]
             axis.boxplot(parts, orientation="horizontal", tick_labels=known)
         else:
-            axis.scatter(along[:, place], values, s=6, color=_BLUE, alpha=0.5)
+            axis.scatter(along[:, place], values, s=6, color=BLUE, alpha=0.5)
             axis.set_ylabel(label)
         axis.set_xlabel(f"direction {place + 1}, standard deviations")
     return figure

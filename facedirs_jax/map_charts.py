@@ -9,14 +9,10 @@ import matplotlib.figure
 import numpy as np
 
 from facedirs_jax.maps import MapSet
+from facedirs_jax.palette import PALETTE
 
 Figure = matplotlib.figure.Figure
 
-# Okabe and Ito's palette, told apart by the colour-blind too, less its pale yellow.
-PALETTE = (
-    *("#0072B2", "#E69F00", "#009E73", "#CC79A7"),
-    *("#56B4E9", "#D55E00", "#000000", "#999999"),
-)
 MARKERS = ("o", "s", "^", "D", "P", "X")  # in this order, once the colours are spent
 _COLUMNS = 3
 _SIDE = 4.2  # of a panel, inches

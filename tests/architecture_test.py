@@ -140,6 +140,7 @@ facedirs_jax.directions
 facedirs_jax.directions.pca
 facedirs_jax.directions.record
 facedirs_jax.directions.choice
+facedirs_jax.palette
 facedirs_jax.label_charts
 facedirs_jax.traversal
 facedirs_jax.journal

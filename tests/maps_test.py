@@ -6,7 +6,7 @@ import pytest
 from facedirs_jax.errors import InputError
 from facedirs_jax.figures import save_figure
 from facedirs_jax.manifold import classical_mds, distances
-from facedirs_jax.map_charts import MARKERS, PALETTE, draw_maps, styles_of
+from facedirs_jax.map_charts import MARKERS, draw_maps, styles_of
 from facedirs_jax.maps import (
     MOST_VALUES,
     RANGES,
@@ -17,6 +17,7 @@ from facedirs_jax.maps import (
     classes_of,
     make_map,
 )
+from facedirs_jax.palette import PALETTE
 
 
 def cloud(count=20, dim=5, seed=0):
