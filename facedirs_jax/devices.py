@@ -3,14 +3,20 @@
 import functools
 import pathlib
 import platform
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 
 from facedirs_jax.errors import InputError
 
 _AXIS = "data"
 Tree = TypeVar("Tree")
+
+REMEDY = (
+    "end other programs that use it, give fewer faces (--limit), or run on the CPU "
+    "(JAX_PLATFORMS=cpu)"
+)  # where a device's memory is used up
 
 
 def data_mesh(*, devices: int | None = None) -> jax.sharding.Mesh:
@@ -58,6 +64,28 @@ def split(batch: Tree, mesh: jax.sharding.Mesh) -> Tree:
 def copied(state: Tree, mesh: jax.sharding.Mesh) -> Tree:
     """Puts a pytree of arrays, any shape, on every device of a mesh."""
     return jax.device_put(state, jax.NamedSharding(mesh, jax.P()))
+
+
+def kept(state: Tree, placement: Any) -> Tree:
+    """Puts what a whole run needs on its devices.
+
+    Args:
+        state: a pytree of arrays, any shape.
+        placement: a sharding or a device; None for the default device.
+
+    Returns:
+        The same on the devices, there already.
+
+    Raises:
+        InputError: if there is no memory for it.
+    """
+    try:
+        arrays = jax.tree.map(jnp.asarray, state)
+        return jax.block_until_ready(jax.device_put(arrays, placement))
+    except jax.errors.JaxRuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise InputError(f"the device has no memory for all faces; {REMEDY}") from error
 
 
 def out_of_memory(error: RuntimeError) -> bool:

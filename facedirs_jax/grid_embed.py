@@ -21,6 +21,7 @@ from facedirs_jax.blending import (
     blend_windows,
     unit_range,
 )
+from facedirs_jax.devices import kept
 from facedirs_jax.errors import InputError
 from facedirs_jax.grid import Grid
 from facedirs_jax.regional import (
@@ -179,7 +180,8 @@ class Embedder:
 
     Raises:
         ValueError: if crops and masks do not agree.
-        InputError: if the network's stages are unknown and `regional` is "on".
+        InputError: if the network's stages are unknown and `regional` is "on", or the
+            device has no memory for the faces.
     """
 
     def __init__(
@@ -198,11 +200,9 @@ class Embedder:
         chex.assert_shape(crops, (*masks.shape, 3), exception_type=ValueError)
         self.plan, places = _planned(network, preprocess, masks, grid, regional)
         everywhere, self._split = _placements(mesh)
-        arrays = [jnp.asarray(array) for array in (crops, masks, own, places)]
-        self.resident = jax.device_put(Resident(grid, *arrays), everywhere)
-        self.network: Any = (
-            network if mesh is None else jax.device_put(network, everywhere)
-        )
+        arrays: Any = (crops, masks, own, places)
+        self.resident = kept(Resident(grid, *arrays), everywhere)
+        self.network: Any = network if mesh is None else kept(network, everywhere)
         self.parts = 1 if mesh is None else mesh.size
         self._columns = len(grid.region_donors)
         self._options: dict[str, Any] = {

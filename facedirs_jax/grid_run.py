@@ -23,7 +23,7 @@ from absl import logging
 from facedirs_jax.backbones import Network
 from facedirs_jax.backbones.preprocess import Preprocess
 from facedirs_jax.blending import ColorTransfer
-from facedirs_jax.devices import out_of_memory
+from facedirs_jax.devices import REMEDY, out_of_memory
 from facedirs_jax.errors import InputError
 from facedirs_jax.grid import Grid, GridState, GridSums, empty_sums
 from facedirs_jax.grid_embed import (
@@ -329,8 +329,7 @@ class _Chunks(NamedTuple):
         if self.size == self.parts:
             raise InputError(
                 "the device has no memory for one blend beside the network and all "
-                "faces; end other programs that use it, give fewer faces (--limit), or "
-                "run on the CPU (JAX_PLATFORMS=cpu)"
+                f"faces; {REMEDY}"
             )
         return self._replace(pieces=2 * self.pieces)
 

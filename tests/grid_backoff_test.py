@@ -6,11 +6,10 @@ import pytest
 from absl import logging
 from filled import filled
 
-from facedirs_jax import grid, grid_embed, grid_run, templates
+from facedirs_jax import devices, grid, grid_embed, grid_run, templates
 from facedirs_jax.backbones import Backbone
 from facedirs_jax.backbones.iresnet import IResNet, IResNetConfig
 from facedirs_jax.backbones.preprocess import Preprocess
-from facedirs_jax.devices import data_mesh
 from facedirs_jax.errors import InputError
 from facedirs_jax.faces import Faces
 
@@ -76,20 +75,20 @@ def limit(monkeypatch, module, name, most, *, place):
     return sizes
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("count", [1, 2])
 def test_memory_for_few_blends_changes_sums_by_rounding_alone(
-    toy, toy_faces, monkeypatch, warnings, devices
+    toy, toy_faces, monkeypatch, warnings, count
 ):
     shape, options = (
         grid.make_grid(20),
-        {"chunk": 12, "mesh": data_mesh(devices=devices)},
+        {"chunk": 12, "mesh": devices.data_mesh(devices=count)},
     )
     expected = run(toy, toy_faces, shape, **options)
     assert len(expected) == 3 and not warnings
     sizes = limit(monkeypatch, grid_embed, "_embed_chunk", 4, place=2)
     found = run(toy, toy_faces, shape, **options)
     assert_same(found, expected)
-    assert sizes[:3] == ([12, 6, 3] if devices == 1 else [12, 6, 4])
+    assert sizes[:3] == ([12, 6, 3] if count == 1 else [12, 6, 4])
     assert set(sizes[3:]) == {sizes[2]}
     (said,) = warnings
     assert f"no memory for 12 blends at once; goes on with {sizes[2]} at once" in said
@@ -124,6 +123,15 @@ def test_no_memory_for_one_blend_is_the_users_to_mend(
     with pytest.raises(InputError, match=r"no memory for one blend .*JAX_PLATFORMS"):
         run(toy, toy_faces, grid.make_grid(20), chunk=9)
     assert sizes == [9, 5, 3, 2, 1] and not warnings
+
+
+def test_no_memory_for_the_faces_is_the_users_to_mend(toy, toy_faces, monkeypatch):
+    def full(*_):
+        raise jax.errors.JaxRuntimeError(FULL)
+
+    monkeypatch.setattr(devices.jax, "device_put", full)
+    with pytest.raises(InputError, match=r"no memory for all faces; .*JAX_PLATFORMS"):
+        run(toy, toy_faces, grid.make_grid(20))
 
 
 def test_any_other_failure_of_a_device_is_not_hidden(toy, toy_faces, monkeypatch):
