@@ -49,7 +49,7 @@ def draw_scale(
         (growth, "o-", "peak of the process"),
         (expected, "--", "crops, masks, templates, sums"),
     ):
-        color = PALETTE[label.startswith("crops")]
+        color = ORANGE if label.startswith("crops") else BLUE
         memory.plot(
             list(values), list(values.values()), style, color=color, label=label
         )
@@ -78,7 +78,7 @@ def draw_rates(rates: Mapping[str, Mapping[str, float]], unit: str) -> Figure:
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for panel, (what, ways) in zip(panels, rates.items(), strict=False):
         best = max(ways, key=lambda way: ways[way])
-        colors = [PALETTE[way == best] for way in ways]
+        colors = [ORANGE if way == best else BLUE for way in ways]
         panel.barh(list(ways), list(ways.values()), color=colors)
         panel.invert_yaxis()
         panel.tick_params(labelsize=7)

@@ -3,10 +3,9 @@
 import functools
 import pathlib
 import platform
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
 
 from facedirs_jax.errors import InputError
 
@@ -61,17 +60,12 @@ def split(batch: Tree, mesh: jax.sharding.Mesh) -> Tree:
     return jax.device_put(batch, jax.NamedSharding(mesh, jax.P(_AXIS)))
 
 
-def copied(state: Tree, mesh: jax.sharding.Mesh) -> Tree:
-    """Puts a pytree of arrays, any shape, on every device of a mesh."""
-    return jax.device_put(state, jax.NamedSharding(mesh, jax.P()))
-
-
-def kept(state: Tree, placement: Any) -> Tree:
-    """Puts what a whole run needs on its devices.
+def copied(state: Tree, mesh: jax.sharding.Mesh | None) -> Tree:
+    """Puts what a run keeps on every device.
 
     Args:
         state: a pytree of arrays, any shape.
-        placement: a sharding or a device; None for the default device.
+        mesh: the devices; None for the default one.
 
     Returns:
         The same on the devices, there already.
@@ -79,13 +73,15 @@ def kept(state: Tree, placement: Any) -> Tree:
     Raises:
         InputError: if there is no memory for it.
     """
+    everywhere = None if mesh is None else jax.NamedSharding(mesh, jax.P())
     try:
-        arrays = jax.tree.map(jnp.asarray, state)
-        return jax.block_until_ready(jax.device_put(arrays, placement))
+        return jax.block_until_ready(jax.device_put(state, everywhere))
     except jax.errors.JaxRuntimeError as error:
         if not out_of_memory(error):
             raise
-        raise InputError(f"the device has no memory for all faces; {REMEDY}") from error
+        raise InputError(
+            f"the device has no memory for what a run keeps on it; {REMEDY}"
+        ) from error
 
 
 def out_of_memory(error: RuntimeError) -> bool:

@@ -21,7 +21,7 @@ from facedirs_jax.blending import (
     blend_windows,
     unit_range,
 )
-from facedirs_jax.devices import kept
+from facedirs_jax.devices import copied
 from facedirs_jax.errors import InputError
 from facedirs_jax.grid import Grid
 from facedirs_jax.regional import (
@@ -199,10 +199,12 @@ class Embedder:
     ):
         chex.assert_shape(crops, (*masks.shape, 3), exception_type=ValueError)
         self.plan, places = _planned(network, preprocess, masks, grid, regional)
-        everywhere, self._split = _placements(mesh)
+        self._split = (
+            None if mesh is None else jax.NamedSharding(mesh, jax.P(mesh.axis_names))
+        )
         arrays: Any = (crops, masks, own, places)
-        self.resident = kept(Resident(grid, *arrays), everywhere)
-        self.network: Any = network if mesh is None else kept(network, everywhere)
+        self.resident = copied(Resident(grid, *arrays), mesh)
+        self.network: Any = network if mesh is None else copied(network, mesh)
         self.parts = 1 if mesh is None else mesh.size
         self._columns = len(grid.region_donors)
         self._options: dict[str, Any] = {
@@ -264,14 +266,3 @@ def _planned(
         return None, places
     plan = make_plan(network, preprocess, window)
     return (plan if mode == "on" or plan.saved >= PAYS else None), places
-
-
-def _placements(mesh: jax.sharding.Mesh | None) -> tuple[Any, Any]:
-    """Of what every device holds, and of what is split; None for one device."""
-    if mesh is None:
-        return None, None
-    spec = jax.sharding.PartitionSpec
-    return (
-        jax.sharding.NamedSharding(mesh, spec()),
-        jax.sharding.NamedSharding(mesh, spec(mesh.axis_names)),
-    )

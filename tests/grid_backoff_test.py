@@ -126,11 +126,15 @@ def test_no_memory_for_one_blend_is_the_users_to_mend(
 
 
 def test_no_memory_for_the_faces_is_the_users_to_mend(toy, toy_faces, monkeypatch):
-    def full(*_):
-        raise jax.errors.JaxRuntimeError(FULL)
+    said = [FULL, "INTERNAL: illegal address"]
 
-    monkeypatch.setattr(devices.jax, "device_put", full)
-    with pytest.raises(InputError, match=r"no memory for all faces; .*JAX_PLATFORMS"):
+    def broken(*_):
+        raise jax.errors.JaxRuntimeError(said.pop(0))
+
+    monkeypatch.setattr(devices.jax, "device_put", broken)
+    with pytest.raises(InputError, match=r"no memory for what .*JAX_PLATFORMS"):
+        run(toy, toy_faces, grid.make_grid(20))
+    with pytest.raises(jax.errors.JaxRuntimeError, match="illegal address"):
         run(toy, toy_faces, grid.make_grid(20))
 
 
