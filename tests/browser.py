@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from selenium import webdriver
+from selenium.webdriver.support.wait import WebDriverWait
 
 ARGUMENTS = (
     "--headless",
@@ -35,6 +36,14 @@ def open_browser(profile: pathlib.Path) -> Iterator[webdriver.Chrome]:
         yield browser
     finally:
         browser.quit()
+
+
+def show(browser: webdriver.Chrome, page: pathlib.Path) -> None:
+    """Opens a page and waits for all of it: `get` alone may return before that."""
+    browser.get("about:blank")  # so that an earlier page is not taken for this one
+    browser.get(page.as_uri())
+    whole = "return location.href != 'about:blank' && document.readyState == 'complete'"
+    WebDriverWait(browser, 60).until(lambda found: found.execute_script(whole))
 
 
 def complaints(browser: webdriver.Chrome) -> list[str]:

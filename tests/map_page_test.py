@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from browser import complaints, requests
+from browser import complaints, requests, show
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.keys import Keys
@@ -71,7 +71,7 @@ def opened(tmp_path, browser):
     def open_page(maps):
         written(tmp_path, maps)
         browser.set_window_size(390, 844)
-        browser.get((tmp_path / "map.html").as_uri())
+        show(browser, tmp_path / "map.html")
         return at
 
     yield open_page

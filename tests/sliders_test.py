@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from browser import complaints, requests
+from browser import complaints, requests, show
 from PIL import Image
 from selenium.webdriver.common.keys import Keys
 
@@ -62,7 +62,7 @@ def test_a_slider_moves_the_picture_in_a_browser(tmp_path, browser):
     section = Section("Moves", "", [{"a": 1.0}], sliders=[slider])
     write_sections(tmp_path / "x.html", title="T", facts={}, sections=[section])
     browser.set_window_size(390, 844)  # a phone
-    browser.get((tmp_path / "x.html").as_uri())
+    show(browser, tmp_path / "x.html")
     picture = browser.find_element("css selector", ".slider img")
     assert picture.get_attribute("src") == data_uri(frames[1])
     assert picture.size["width"] > 100

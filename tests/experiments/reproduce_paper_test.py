@@ -4,7 +4,7 @@ import csv
 import json
 
 import pytest
-from browser import complaints, requests
+from browser import complaints, requests, show
 from selenium.webdriver.common.keys import Keys
 
 from experiments import reproduce_paper
@@ -65,7 +65,7 @@ def test_pixels_outside_of_a_region_are_untouched(finished):
 @pytest.mark.parametrize("size", [(390, 844), (1400, 900)])
 def test_the_page_shows_figures_and_moves_its_sliders(finished, browser, size):
     browser.set_window_size(*size)
-    browser.get((finished / "report.html").as_uri())
+    show(browser, finished / "report.html")
     images = browser.find_elements("css selector", "figure img")
     loaded = "return arguments[0].complete && arguments[0].naturalWidth > 0"
     assert len(images) > 12

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from browser import complaints, requests
+from browser import complaints, requests, show
 from PIL import Image
 
 from experiments import traverse
@@ -67,7 +67,7 @@ def test_frames_sheet_table_and_page_are_written(quick, browser):
         assert len(frames) == 8 and frame.size == (80, 80) and sheet.width > 100
     assert rows[1]["recovered"] == ""  # of the probe itself
     assert all(float(row["cosine"]) > 0.5 for row in rows)
-    browser.get((out / "report.html").as_uri())
+    show(browser, out / "report.html")
     assert len(browser.find_elements("css selector", ".slider")) == 2
     assert complaints(browser) == [] and requests(browser) == []
 
